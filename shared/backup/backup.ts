@@ -1,0 +1,114 @@
+/** Every time is RFC 3339 in UTC with milliseconds; every size is in bytes. Names and enum values are Memorystore's. */
+
+/** One Valkey deployment under protection. `instances/{instanceId}` */
+export interface Instance {
+  name: string;
+  uid: string;
+  engine: "SELF_MANAGED" | "MEMORYSTORE";
+  mode: "CLUSTER_DISABLED" | "CLUSTER";
+  /** `HOST:PORT`. */
+  endpoint: string;
+  transitEncryptionMode: "TRANSIT_ENCRYPTION_DISABLED" | "SERVER_AUTHENTICATION";
+  /** PEM; absent means the system's authorities. */
+  caCertificate?: string;
+  /** The ACL user; absent means `default`. */
+  authUser?: string;
+  /** A reference (`env:NAME`, `file:PATH`), never the secret. */
+  authSecret?: string;
+  location: string;
+  nodeType?: string;
+  shardCount: number;
+  replicaCount: number;
+  engineVersion?: string;
+  automatedBackupConfig: AutomatedBackupConfig;
+  deletionProtectionEnabled: boolean;
+  createTime: string;
+  /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */
+  restoring?: string;
+}
+
+export interface AutomatedBackupConfig {
+  automatedBackupMode: "ENABLED" | "DISABLED";
+  fixedFrequencySchedule?: { startTime: { hours: number } };
+  /** Seconds, whole days, 1 to 365 of them. */
+  retentionSeconds: number;
+}
+
+/** All backups of one instance; outlives it. `backupCollections/{instanceId}` */
+export interface BackupCollection {
+  name: string;
+  instance: string;
+  instanceUid: string;
+  location: string;
+  createTime: string;
+  totalBackupCount: number;
+  totalBackupSizeBytes: number;
+  lastBackupTime?: string;
+  kmsKey?: string;
+  /** Lock: the Operation that takes a backup. Void once that Operation is done. */
+  creating?: string;
+}
+
+export type BackupType = "ON_DEMAND" | "AUTOMATED";
+
+/** UNVERIFIED: only registered. CHECKED: every byte was parsed and both checksums agreed. PROVEN: it was restored and compared. */
+export type Verification = "UNVERIFIED" | "CHECKED" | "PROVEN";
+
+/** One consistent set of RDB files, one a shard. `backupCollections/{instanceId}/backups/{backupId}` */
+export interface Backup {
+  name: string;
+  uid: string;
+  instance: string;
+  instanceUid: string;
+  location: string;
+  /** The bucket that holds it. */
+  bucket: string;
+  /** The Operation that made it. */
+  operation: string;
+  state: "CREATING" | "ACTIVE" | "DELETING";
+  backupType: BackupType;
+  createTime: string;
+  expireTime: string;
+  totalSizeBytes: number;
+  engineVersion?: string;
+  mode: Instance["mode"];
+  nodeType?: string;
+  shardCount: number;
+  replicaCount: number;
+  backupFiles: BackupFile[];
+  verification: Verification;
+  /** Operations that read it. A pin is void once its Operation is done. */
+  pins: string[];
+  /** When somebody holds it, why. */
+  hold?: { reason: string; createTime: string };
+  /** DELETING: from when it may be erased; until then it can be undeleted. */
+  purgeTime?: string;
+  /** DELETING: erasing began; from here on nothing brings it back. */
+  purgeStartTime?: string;
+}
+
+/** One shard's RDB file, as it was stored and as it was read. */
+export interface BackupFile extends RdbFacts {
+  fileName: string;
+  createTime: string;
+  generation: string;
+  /** Base64, big-endian, as Cloud Storage writes it. */
+  crc32c: string;
+}
+
+/** What reading a whole RDB file tells: `rdb/reader.ts` makes it. */
+export interface RdbFacts {
+  sizeBytes: number;
+  magic: "REDIS" | "VALKEY";
+  rdbVersion: number;
+  /** The lowest RDB version with every type that the file holds. */
+  minimumRdbVersion: number;
+  /** `absent`: the server that wrote it had checksums off. */
+  crc64: "ok" | "absent";
+  keys: number;
+  expires: number;
+  functions: number;
+  databases: Record<string, { keys: number; expires: number; types: Record<string, number> }>;
+  largestRecordBytes: number;
+  moduleTypes: string[];
+}

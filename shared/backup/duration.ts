@@ -1,0 +1,47 @@
+import { StatusError } from "../error.ts";
+
+const units: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+
+/** One day in seconds. */
+export const day = 86_400;
+
+/** Memorystore's shortest and longest life of a backup: 1 day to 100 years; the longest is the default. */
+export const ttlBounds = { least: day, most: 36_500 * day, default: 36_500 * day } as const;
+
+/** Memorystore's bounds of automated retention: 1 to 365 days, default 35. */
+export const retentionBounds = { least: day, most: 365 * day, default: 35 * day } as const;
+
+/** How long a tombstone can be undone, in seconds, where nobody says otherwise. */
+export const defaultGrace = day;
+
+/** `14d`, `36h` or `3600s` in seconds. A number without a unit is refused: nobody should guess it. */
+export function parseDuration(text: string): number {
+  const found = /^(\d{1,12})([smhdw])$/.exec(text);
+  const unit = units[found?.[2] ?? ""];
+  if (found?.[1] === undefined || unit === undefined)
+    throw new StatusError("INVALID_ARGUMENT", `malformed duration ${JSON.stringify(text.slice(0, 40))}: expected a number and one of s, m, h, d, w, such as 14d`);
+  return Number(found[1]) * unit;
+}
+
+/** The time to live of a backup in seconds; refuses less than a day and more than 100 years. */
+export function ttlSeconds(text: string | undefined): number {
+  if (text === undefined) return ttlBounds.default;
+  const seconds = parseDuration(text);
+  if (seconds >= ttlBounds.least && seconds <= ttlBounds.most) return seconds;
+  throw new StatusError("INVALID_ARGUMENT", `ttl ${text} is out of bounds: expected 1d to 36500d (100 years)`);
+}
+
+/** The retention of automated backups in seconds; whole days, 1 to 365. */
+export function retentionSeconds(text: string | undefined): number {
+  if (text === undefined) return retentionBounds.default;
+  const seconds = parseDuration(text);
+  const isWhole = seconds % day === 0;
+  if (isWhole && seconds >= retentionBounds.least && seconds <= retentionBounds.most) return seconds;
+  throw new StatusError("INVALID_ARGUMENT", `retention ${text} is out of bounds: expected 1d to 365d in whole days`);
+}
+
+/** A time `seconds` after `time`, both RFC 3339 in UTC. */
+export const later = (time: string, seconds: number): string => timeOf(Date.parse(time) + seconds * 1000);
+
+/** Milliseconds since 1970 as RFC 3339 in UTC with milliseconds: sorts as text as it sorts as time. */
+export const timeOf = (milliseconds: number): string => new Date(milliseconds).toISOString();

@@ -1,0 +1,159 @@
+import { z } from "zod";
+import { StatusError } from "../error.ts";
+import { retentionSeconds, ttlSeconds, parseDuration } from "./duration.ts";
+import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
+import type { Verb } from "./operation.ts";
+import { assertSchedule } from "./schedule.ts";
+
+const instanceId = checkedText(instanceIdOf);
+const instance = checkedText(parseInstanceName);
+const backup = checkedText(parseBackupName);
+const backupId = checkedText(backupIdOf);
+const requestId = checkedText(requestIdOf).optional();
+const ttl = checkedText(ttlSeconds);
+const duration = checkedText(parseDuration);
+const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
+const operation = z.string().max(64);
+const schedule = z
+  .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
+  .superRefine((value, context) => explained(context, () => assertSchedule(value)));
+
+/**
+ * Every event, with the shape of its data. A request asks a function to act; a fact, in the past participle, says
+ * what happened and triggers nothing by itself. The topic of an event is `valkeep.` and its type.
+ */
+export const events = {
+  /** Take a backup of an instance. `schedule` comes with a scheduled run and tells its slot. */
+  "backup.v1.requested": z.strictObject({
+    instance: instanceId,
+    backupId: backupId.optional(),
+    ttl: ttl.optional(),
+    backupType: z.enum(["ON_DEMAND", "AUTOMATED"]).optional(),
+    retention: checkedText(retentionSeconds).optional(),
+    schedule: schedule.optional(),
+    requestId,
+  }),
+  /** Store one shard of a backup. */
+  "shard.v1.requested": z.strictObject({ backup, instance, shard: z.int().min(0).max(999) }),
+  /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */
+  "seal.v1.requested": z.strictObject({ backup }),
+  /** Copy a backup to the operator's own regional bucket. */
+  "export.v1.requested": z.strictObject({ backup, gcsBucket: bucket, requestId }),
+  /** Find what has expired and ask for its deletion. */
+  "sweep.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
+  /** Put a tombstone on a backup; until its grace is over it can be undeleted. */
+  "deletion.v1.requested": z.strictObject({ backup, grace: duration.optional(), requestId }),
+  /** Take the tombstone away. */
+  "undelete.v1.requested": z.strictObject({ backup, requestId }),
+  /** Erase a backup whose grace is over; with `operation`, only what that failed Operation left in the bucket. */
+  "erasure.v1.requested": z.strictObject({ backup, operation: operation.optional() }),
+  /** Restore a backup, or RDB files in a bucket, into an empty instance. */
+  "restore.v1.requested": z
+    .strictObject({
+      instance: instanceId,
+      backup: backup.optional(),
+      gcsSourceUris: z.array(checkedText(parseObjectUri)).min(1).max(250).optional(),
+      requestId,
+    })
+    .refine((data) => (data.backup === undefined) !== (data.gcsSourceUris === undefined), {
+      message: "expected one of backup and gcsSourceUris",
+    }),
+  /** A file landed in the inbox bucket: Cloud Storage's notification. */
+  "object.v1.finalized": z.strictObject({
+    bucket,
+    object: z.string().min(1).max(1024),
+    generation: z.string().regex(/^\d{1,20}$/),
+  }),
+  /** Load one part of a restore into its target. */
+  "part.v1.requested": z.strictObject({ instance, part: z.int().min(0).max(9999) }),
+  /** Compare a restored instance with what was to be loaded. */
+  "verification.v1.requested": z.strictObject({ instance }),
+  /** An instance was registered, changed or deleted: bring its Cloud Scheduler job in line. */
+  "instance.v1.changed": z.strictObject({ instance, requestId }),
+  /** Every minute: go on with what was left behind. */
+  "tick.v1": z.strictObject({}),
+  /** A backup is ACTIVE. */
+  "backup.v1.created": z.strictObject({ backup }),
+  /** A backup was copied to an operator's bucket and the copy was checked. */
+  "backup.v1.exported": z.strictObject({ backup, gcsBucket: bucket }),
+  /** A backup carries a tombstone. */
+  "backup.v1.expired": z.strictObject({ backup, purgeTime: z.string() }),
+  /** A tombstone was taken away. */
+  "backup.v1.undeleted": z.strictObject({ backup }),
+  /** A backup is gone. */
+  "backup.v1.deleted": z.strictObject({ backup }),
+  /** An instance holds what a restore was to bring. */
+  "instance.v1.restored": z.strictObject({ instance, source: z.string() }),
+  /** An Operation failed for good. Refusals are not told: they alarm nobody. */
+  "operation.v1.failed": z.strictObject({ operation: z.string(), target: z.string(), code: z.string(), message: z.string() }),
+} as const;
+
+export type EventType = keyof typeof events;
+export type EventMap = { [T in EventType]: z.infer<(typeof events)[T]> };
+export const eventTypes = Object.keys(events) as EventType[];
+
+/** Which function hears which topics; `dead-letter` is the topic of messages that were given up. */
+export const routes = {
+  backup: ["backup.v1.requested"],
+  snapshot: ["shard.v1.requested"],
+  seal: ["seal.v1.requested"],
+  export: ["export.v1.requested"],
+  sweep: ["sweep.v1.requested"],
+  erase: ["deletion.v1.requested", "undelete.v1.requested", "erasure.v1.requested"],
+  restore: ["restore.v1.requested", "object.v1.finalized"],
+  load: ["part.v1.requested"],
+  verify: ["verification.v1.requested"],
+  schedule: ["instance.v1.changed"],
+  relay: ["tick.v1", "dead-letter"],
+} as const satisfies Record<string, readonly (EventType | "dead-letter")[]>;
+
+export type FunctionName = keyof typeof routes;
+
+/** The events that begin an Operation, and the Operation's verb. */
+export const beginnings: { readonly [T in EventType]?: Verb } = {
+  "backup.v1.requested": "backup",
+  "export.v1.requested": "export",
+  "sweep.v1.requested": "sweep",
+  "deletion.v1.requested": "delete",
+  "undelete.v1.requested": "undelete",
+  "erasure.v1.requested": "erase",
+  "restore.v1.requested": "restore",
+  "object.v1.finalized": "restore",
+  "instance.v1.changed": "schedule",
+};
+
+/** The Pub/Sub topic's id of an event. */
+export const topicOf = (type: EventType | "dead-letter"): string => `valkeep.${type}`;
+
+export const isEventType = (text: string): text is EventType => Object.hasOwn(events, text);
+
+/** Checks an event's data; INVALID_ARGUMENT names the first field that is wrong and what was expected. */
+export function parseEvent<T extends EventType>(type: T, data: unknown): EventMap[T] {
+  const result = events[type].safeParse(data);
+  if (result.success) return result.data as EventMap[T];
+  const issue = result.error.issues[0];
+  const field = issue?.path.join(".") ?? "";
+  throw new StatusError("INVALID_ARGUMENT", `${type}: ${field === "" ? "" : `${field}: `}${issue?.message ?? "malformed"}`);
+}
+
+/** What a request is about, as far as one can tell before it is checked. */
+export function targetOf(type: EventType, data: unknown): string {
+  const { instance, backup, object, bucket } = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
+  if (typeof backup === "string" && type !== "restore.v1.requested") return backup.slice(0, 200);
+  if (typeof instance === "string") return instance.startsWith("instances/") ? instance.slice(0, 200) : `instances/${instance.slice(0, 64)}`;
+  if (typeof object === "string" && typeof bucket === "string") return `gs://${bucket.slice(0, 64)}/${object.slice(0, 200)}`;
+  return "";
+}
+
+function checkedText(check: (text: string) => unknown): z.ZodString {
+  return z.string().superRefine((text, context) => explained(context, () => check(text)));
+}
+
+function explained(context: { addIssue(message: string): void }, check: () => unknown): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    context.addIssue(error.message);
+  }
+}

@@ -1,0 +1,85 @@
+import { StatusError } from "../error.ts";
+
+/** `instances/orders`: the name of an Instance and its document path. */
+export const instanceName = (instanceId: string): string => `instances/${instanceIdOf(instanceId)}`;
+
+/** `backupCollections/orders`: the name of the collection that holds an instance's backups; it outlives the instance. */
+export const collectionName = (instanceId: string): string => `backupCollections/${instanceIdOf(instanceId)}`;
+
+/** `backupCollections/orders/backups/nightly`: a Backup's name, its document path and its prefix in the bucket. */
+export const backupName = (instanceId: string, backupId: string): string =>
+  `${collectionName(instanceId)}/backups/${backupIdOf(backupId)}`;
+
+export const operationName = (operationId: string): string => `operations/${operationIdOf(operationId)}`;
+
+/** `operations/backup-3f9a/tasks/shard.v1.requested:0`. */
+export const taskName = (operationId: string, taskId: string): string => `${operationName(operationId)}/tasks/${taskId}`;
+
+/** The object that holds one shard of a backup. */
+export const fileObject = (backup: string, shard: number): string => `${backup}/${fileName(shard)}`;
+
+/** Memorystore's BackupFile.fileName. */
+export const fileName = (shard: number): string => `${shard}.rdb`;
+
+/** The object that is written last: without it a backup is not restorable and not counted. */
+export const manifestObject = (backup: string): string => `${backup}/manifest.json`;
+
+/** 1 to 63 characters: small letters, digits and hyphens, a letter first, no hyphen last, as Google's resource ids. */
+export function instanceIdOf(text: string): string {
+  if (/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw malformed("instance id", text, "1 to 63 of a-z, 0-9 and -, a letter first, no hyphen last");
+}
+
+/** As an instance id, but may begin with a digit and hold `_`: Memorystore's own names are `20261121020000_1a2b3c4d`. */
+export function backupIdOf(text: string): string {
+  if (/^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw malformed("backup id", text, "1 to 63 of a-z, 0-9, _ and -, a letter or digit first and last");
+}
+
+/** What a person may name a request by. */
+export function requestIdOf(text: string): string {
+  if (/^[A-Za-z0-9]([A-Za-z0-9._:-]{0,126}[A-Za-z0-9])?$/.test(text)) return text;
+  throw malformed("request id", text, "1 to 128 of letters, digits, '.', '_', ':' and '-'");
+}
+
+export function operationIdOf(text: string): string {
+  if (/^[a-z]+-[a-z0-9][a-z0-9-]{0,60}$/.test(text)) return text;
+  throw malformed("operation id", text, "a verb, a hyphen and letters or digits");
+}
+
+/** Takes a Backup's name apart; refuses anything else, `..` and stray slashes too. */
+export function parseBackupName(name: string): { instanceId: string; backupId: string; collection: string } {
+  const [root, instanceId = "", child, backupId = "", ...rest] = name.split("/");
+  if (root !== "backupCollections" || child !== "backups" || rest.length > 0)
+    throw malformed("backup name", name, "backupCollections/INSTANCE/backups/BACKUP");
+  return { instanceId: instanceIdOf(instanceId), backupId: backupIdOf(backupId), collection: collectionName(instanceId) };
+}
+
+/** Takes an Instance's name apart. */
+export function parseInstanceName(name: string): string {
+  const [root, instanceId = "", ...rest] = name.split("/");
+  if (root !== "instances" || rest.length > 0) throw malformed("instance name", name, "instances/INSTANCE");
+  return instanceIdOf(instanceId);
+}
+
+/** `gs://bucket/some/object.rdb`, taken apart. */
+export function parseObjectUri(uri: string): { bucket: string; object: string } {
+  const found = /^gs:\/\/([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])\/(.+)$/.exec(uri);
+  if (found?.[1] === undefined || found[2] === undefined)
+    throw malformed("object URI", uri, "gs://BUCKET/OBJECT");
+  return { bucket: found[1], object: found[2] };
+}
+
+/**
+ * The name of a backup that nobody named: its UTC date and time and the instance's short uid, as Memorystore for
+ * Valkey calls its own (`[YYYYMMDDHHMMSS]_[short instance UID]`).
+ */
+export function automaticBackupId(createTime: string, instanceUid: string): string {
+  const digits = createTime.replaceAll(/[^0-9]/g, "").slice(0, 14);
+  return backupIdOf(`${digits}_${instanceUid.slice(0, 8)}`);
+}
+
+function malformed(what: string, found: string, expected: string): StatusError {
+  const shown = JSON.stringify(found.length > 80 ? `${found.slice(0, 80)}…` : found);
+  return new StatusError("INVALID_ARGUMENT", `malformed ${what} ${shown}: expected ${expected}`);
+}

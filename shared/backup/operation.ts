@@ -1,0 +1,99 @@
+import type { Code } from "../error.ts";
+import type { RdbFacts } from "./backup.ts";
+import type { EventType } from "./event.ts";
+
+export const verbs = ["backup", "export", "sweep", "delete", "undelete", "erase", "restore", "schedule"] as const;
+
+/** What an Operation does; its id begins with it. */
+export type Verb = (typeof verbs)[number];
+
+/** One request and how it went, from its first message to its last. `operations/{operationId}`, kept 90 days. */
+export interface Operation {
+  name: string;
+  verb: Verb;
+  /** The resource that it is about, as far as the request named one. */
+  target: string;
+  requestId?: string;
+  /** What was asked, so that it can be asked again. */
+  request: { type: EventType; data: unknown };
+  createTime: string;
+  endTime?: string;
+  done: boolean;
+  error?: OperationError;
+  /** What came of it: the resource that was made, counts. Small facts only. */
+  response?: Record<string, string | number>;
+  progress: Progress;
+  /** Past it `relay` ends the Operation with DEADLINE_EXCEEDED. */
+  deadlineTime: string;
+  /** What it holds of others, given back in the commit that ends it. */
+  holds: Hold[];
+  plan?: RestorePlan;
+}
+
+export interface OperationError {
+  code: Code;
+  message: string;
+  /** Bytes from the start of the input, where that means something. */
+  offset?: number;
+}
+
+export interface Progress {
+  step: string;
+  doneBytes?: number;
+  totalBytes?: number;
+}
+
+/**
+ * What an Operation holds. `lock`: a field of a document names it. `pin`: a Backup's `pins` list names it.
+ * `draft`: a Backup in CREATING that is taken back, with its objects, if the Operation fails.
+ */
+export type Hold = { kind: "lock"; path: string; field: "creating" | "restoring" } | { kind: "pin" | "draft"; path: string };
+
+/** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */
+export interface Task {
+  type: EventType;
+  data: unknown;
+  createTime: string;
+  /** Claims so far; deliveries that were told "later" do not count. */
+  attempt: number;
+  lease?: Lease;
+  done: boolean;
+  /** Why the last attempt failed; kept while the next one runs. */
+  error?: OperationError;
+  progress?: Progress;
+  /** From when `relay` looks at it and publishes its message again; absent once done. */
+  relayTime?: string;
+}
+
+export interface Lease {
+  owner: string;
+  /** Rises with each claim: what a newer claim began, an older one cannot end. */
+  epoch: number;
+  expireTime: string;
+}
+
+/** What a restore will load, fixed before anything is touched. */
+export interface RestorePlan {
+  source: string;
+  files: RestoreFile[];
+  /** The target as it was found: a server that restarted meanwhile has another runId. */
+  target: { runId: string; expiredKeys: number };
+  loaded: PartResult[];
+}
+
+export interface RestoreFile extends RdbFacts {
+  bucket: string;
+  object: string;
+  generation: string;
+}
+
+/** What loading one part came to. */
+export interface PartResult {
+  part: number;
+  /** Created keys and, of them, those with an expiry, for each database. */
+  databases: Record<string, { keys: number; expires: number }>;
+  /** Keys whose time had passed, not created. */
+  expiredKeys: number;
+  functions: number;
+  sizeBytes: number;
+}

@@ -1,0 +1,235 @@
+import type { Instance, RdbFacts } from "../backup/backup.ts";
+import type { EventType } from "../backup/event.ts";
+
+/**
+ * Everything that one delivery can reach outside itself, as one object: whoever wraps it can see, delay and cut every
+ * effect. Adapters throw StatusError: a lost precondition is ABORTED, a missing topic, bucket or subscription
+ * UNAVAILABLE, what they do not understand UNKNOWN.
+ */
+export interface Ports {
+  store: Store;
+  objects: Objects;
+  events: Events;
+  valkey: Valkey;
+  scheduler: Scheduler;
+  clock: Clock;
+  ids: Ids;
+  log: Log;
+  settings: Settings;
+}
+
+/** What an operator decides once for a deployment. */
+export interface Settings {
+  /** The bucket that holds the backups. */
+  vaultBucket: string;
+  /** The bucket whose files are restored. */
+  inboxBucket: string;
+}
+
+export interface Clock {
+  /** Milliseconds since 1970; may jump. */
+  now(): number;
+  /** Milliseconds that only ever rise; what a lease is held by. */
+  monotonic(): number;
+  /** Rejects with the signal's reason when it is aborted first. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+}
+
+export interface Ids {
+  uuid(): string;
+}
+
+/** One structured line. No key names, values or secrets. */
+export type Log = (severity: "INFO" | "WARNING" | "ERROR", message: string, fields?: Record<string, unknown>) => void;
+
+/** A document with the time of its last change, which guards the next one. */
+export interface Doc<T = unknown> {
+  path: string;
+  data: T;
+  updateTime: string;
+}
+
+/**
+ * One write of a batch. `create` wants no document there; `put` replaces the one that was last changed at
+ * `updateTime`; `remove` takes away the one last changed at `updateTime`, or whatever is there without it.
+ */
+export type Write =
+  | { kind: "create"; path: string; data: object }
+  | { kind: "put"; path: string; data: object; updateTime: string }
+  | { kind: "remove"; path: string; updateTime?: string };
+
+export interface Query {
+  /** The path of a collection, or, with `group`, the last segment of all collections of that name. */
+  collection: string;
+  group?: boolean;
+  where?: [field: string, operator: "==" | "<=" | ">=" | "<" | ">", value: string | number | boolean][];
+  /** By this field, then by path. Without it, by path. */
+  orderBy?: { field: string; direction: "asc" | "desc" };
+  limit?: number;
+  /** Goes on after this document of an earlier page of the same query. */
+  after?: Doc;
+}
+
+/** Documents: Firestore. Values are JSON; undefined fields are left out. */
+export interface Store {
+  get<T>(path: string): Promise<Doc<T> | undefined>;
+  /** In the order of the paths. */
+  getAll(paths: string[]): Promise<(Doc | undefined)[]>;
+  /** All or nothing. ABORTED: a precondition did not hold and nothing was written. Any other error: nobody knows. */
+  commit(writes: Write[]): Promise<void>;
+  query<T>(query: Query): Promise<Doc<T>[]>;
+}
+
+export interface ObjectInfo {
+  bucket: string;
+  object: string;
+  generation: string;
+  sizeBytes: number;
+  /** Base64, big-endian. */
+  crc32c: string;
+  createTime: string;
+  /** Ours: `operation`, `shard`. */
+  metadata: Record<string, string>;
+}
+
+export interface BucketInfo {
+  location: string;
+  locationType: "region" | "dual-region" | "multi-region";
+}
+
+/** Objects: Cloud Storage. */
+export interface Objects {
+  /** NOT_FOUND where there is no such bucket. */
+  describe(bucket: string): Promise<BucketInfo>;
+  stat(bucket: string, object: string): Promise<ObjectInfo | undefined>;
+  /**
+   * Stores the source whole or not at all, where no object is yet (`ifGenerationMatch=0`): a source that throws leaves
+   * nothing. The object is finished only after the source has ended. ABORTED: there is one already. Holds at most a
+   * few chunks; a stalled upload gives up after 30 s with UNAVAILABLE.
+   */
+  create(
+    bucket: string,
+    object: string,
+    source: AsyncIterable<Uint8Array>,
+    metadata: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<ObjectInfo>;
+  /**
+   * The bytes `[start, end)` of one generation, all of it by default; goes on by itself after a broken connection.
+   * DATA_LOSS: the object is gone, or a whole read does not agree with its CRC32C.
+   */
+  read(
+    of: Pick<ObjectInfo, "bucket" | "object" | "generation">,
+    range?: { start?: number; end?: number },
+    signal?: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+  /** Copies one generation where no object is yet. ABORTED: there is one already. */
+  copy(
+    from: Pick<ObjectInfo, "bucket" | "object" | "generation">,
+    to: { bucket: string; object: string },
+    metadata: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<ObjectInfo>;
+  /** Removes exactly this generation; one that is gone already is fine. FAILED_PRECONDITION: a hold or a retention policy keeps it. */
+  remove(of: Pick<ObjectInfo, "bucket" | "object" | "generation">): Promise<void>;
+  /** Sorted by name. */
+  list(bucket: string, prefix: string): AsyncIterable<ObjectInfo>;
+}
+
+export interface Message {
+  type: EventType;
+  /** JSON. */
+  data: unknown;
+  attributes: Record<string, string>;
+}
+
+/** Messages: Pub/Sub. Resolves once the message is kept. */
+export interface Events {
+  publish(message: Message): Promise<void>;
+}
+
+/** What answers at an instance's endpoint. */
+export interface Server {
+  product: "Valkey" | "Redis";
+  version: string;
+  /** The newest RDB version that it reads of its own family. */
+  rdbVersion: number;
+  /** Changes with each start of the server. */
+  runId: string;
+  mode: Instance["mode"];
+  role: "PRIMARY" | "REPLICA";
+  replicaCount: number;
+  databases: Record<string, { keys: number; expires: number }>;
+  functionCount: number;
+  moduleCount: number;
+  usedMemoryBytes: number;
+  /** 0: no limit. */
+  maxMemoryBytes: number;
+  /** Keys that have expired since the server started. */
+  expiredKeys: number;
+  /** The largest bulk that it takes, `proto-max-bulk-len`. */
+  maxBulkBytes: number;
+}
+
+/** A file to load: its facts, and its bytes by range. */
+export interface LoadSource {
+  facts: RdbFacts;
+  read(range: { start: number; end?: number }, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface LoadOptions {
+  /** The connection is called `valkeep-<operation>-<epoch>`; connections of the same operation and an earlier epoch are killed first. */
+  operation: string;
+  epoch: number;
+  /** Overwrite keys: only for a part that was begun before. Without it a key that exists is FAILED_PRECONDITION. */
+  replace: boolean;
+  /** Keys whose time is at or before this are counted, not created. Milliseconds since 1970. */
+  now: number;
+  onProgress?: (doneBytes: number) => void;
+}
+
+export interface LoadResult {
+  databases: Record<string, { keys: number; expires: number }>;
+  expiredKeys: number;
+  functions: number;
+}
+
+/**
+ * The databases under protection. UNAVAILABLE: nobody answers, or the link broke; UNAUTHENTICATED, PERMISSION_DENIED:
+ * the server said so; FAILED_PRECONDITION: it answers, but not as the Instance says.
+ */
+export interface Valkey {
+  describe(instance: Instance, signal: AbortSignal): Promise<Server>;
+  /** How many shards the instance has now; shards are numbered from 0. */
+  shardCount(instance: Instance, signal: AbortSignal): Promise<number>;
+  /** One shard's RDB file as a stream. A stream that ends early or stalls throws UNAVAILABLE. */
+  snapshot(instance: Instance, shard: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Writes every record of the file into the instance. */
+  load(instance: Instance, source: LoadSource, options: LoadOptions, signal: AbortSignal): Promise<LoadResult>;
+}
+
+/** A Cloud Scheduler job that publishes to the topic of an event. */
+export interface Job {
+  /** The last segment of its name. */
+  id: string;
+  cron: string;
+  timeZone: string;
+  type: EventType;
+  data: unknown;
+  state: "ENABLED" | "PAUSED";
+  /** When it will fire next; only read. */
+  scheduleTime?: string;
+  lastAttemptTime?: string;
+}
+
+export interface Scheduler {
+  get(id: string): Promise<Job | undefined>;
+  /** Creates the job, or makes the existing one equal to this. */
+  put(job: Job): Promise<void>;
+  /** One that is gone already is fine. */
+  remove(id: string): Promise<void>;
+  list(): Promise<Job[]>;
+  /** Fires it now. NOT_FOUND: there is none. */
+  run(id: string): Promise<void>;
+}
+
