@@ -19,7 +19,10 @@ export function parseDuration(text: string): number {
   const found = /^(\d{1,12})([smhdw])$/.exec(text);
   const unit = units[found?.[2] ?? ""];
   if (found?.[1] === undefined || unit === undefined)
-    throw new StatusError("INVALID_ARGUMENT", `malformed duration ${JSON.stringify(text.slice(0, 40))}: expected a number and one of s, m, h, d, w, such as 14d`);
+    throw new StatusError(
+      "INVALID_ARGUMENT",
+      `malformed duration ${JSON.stringify(text.slice(0, 40))}: expected a number and one of s, m, h, d, w, such as 14d`,
+    );
   return Number(found[1]) * unit;
 }
 

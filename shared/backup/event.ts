@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
-import { retentionSeconds, ttlSeconds, parseDuration } from "./duration.ts";
+import { parseDuration, retentionSeconds, ttlSeconds } from "./duration.ts";
 import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule } from "./schedule.ts";
@@ -85,7 +85,12 @@ export const events = {
   /** An instance holds what a restore was to bring. */
   "instance.v1.restored": z.strictObject({ instance, source: z.string() }),
   /** An Operation failed for good. Refusals are not told: they alarm nobody. */
-  "operation.v1.failed": z.strictObject({ operation: z.string(), target: z.string(), code: z.string(), message: z.string() }),
+  "operation.v1.failed": z.strictObject({
+    operation: z.string(),
+    target: z.string(),
+    code: z.string(),
+    message: z.string(),
+  }),
 } as const;
 
 export type EventType = keyof typeof events;
@@ -133,15 +138,23 @@ export function parseEvent<T extends EventType>(type: T, data: unknown): EventMa
   if (result.success) return result.data as EventMap[T];
   const issue = result.error.issues[0];
   const field = issue?.path.join(".") ?? "";
-  throw new StatusError("INVALID_ARGUMENT", `${type}: ${field === "" ? "" : `${field}: `}${issue?.message ?? "malformed"}`);
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    `${type}: ${field === "" ? "" : `${field}: `}${issue?.message ?? "malformed"}`,
+  );
 }
 
 /** What a request is about, as far as one can tell before it is checked. */
 export function targetOf(type: EventType, data: unknown): string {
-  const { instance, backup, object, bucket } = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
+  const { instance, backup, object, bucket } = (typeof data === "object" && data !== null ? data : {}) as Record<
+    string,
+    unknown
+  >;
   if (typeof backup === "string" && type !== "restore.v1.requested") return backup.slice(0, 200);
-  if (typeof instance === "string") return instance.startsWith("instances/") ? instance.slice(0, 200) : `instances/${instance.slice(0, 64)}`;
-  if (typeof object === "string" && typeof bucket === "string") return `gs://${bucket.slice(0, 64)}/${object.slice(0, 200)}`;
+  if (typeof instance === "string")
+    return instance.startsWith("instances/") ? instance.slice(0, 200) : `instances/${instance.slice(0, 64)}`;
+  if (typeof object === "string" && typeof bucket === "string")
+    return `gs://${bucket.slice(0, 64)}/${object.slice(0, 200)}`;
   return "";
 }
 

@@ -13,7 +13,8 @@ export const backupName = (instanceId: string, backupId: string): string =>
 export const operationName = (operationId: string): string => `operations/${operationIdOf(operationId)}`;
 
 /** `operations/backup-3f9a/tasks/shard.v1.requested:0`. */
-export const taskName = (operationId: string, taskId: string): string => `${operationName(operationId)}/tasks/${taskId}`;
+export const taskName = (operationId: string, taskId: string): string =>
+  `${operationName(operationId)}/tasks/${taskId}`;
 
 /** The object that holds one shard of a backup. */
 export const fileObject = (backup: string, shard: number): string => `${backup}/${fileName(shard)}`;
@@ -52,7 +53,11 @@ export function parseBackupName(name: string): { instanceId: string; backupId: s
   const [root, instanceId = "", child, backupId = "", ...rest] = name.split("/");
   if (root !== "backupCollections" || child !== "backups" || rest.length > 0)
     throw malformed("backup name", name, "backupCollections/INSTANCE/backups/BACKUP");
-  return { instanceId: instanceIdOf(instanceId), backupId: backupIdOf(backupId), collection: collectionName(instanceId) };
+  return {
+    instanceId: instanceIdOf(instanceId),
+    backupId: backupIdOf(backupId),
+    collection: collectionName(instanceId),
+  };
 }
 
 /** Takes an Instance's name apart. */
@@ -65,8 +70,7 @@ export function parseInstanceName(name: string): string {
 /** `gs://bucket/some/object.rdb`, taken apart. */
 export function parseObjectUri(uri: string): { bucket: string; object: string } {
   const found = /^gs:\/\/([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])\/(.+)$/.exec(uri);
-  if (found?.[1] === undefined || found[2] === undefined)
-    throw malformed("object URI", uri, "gs://BUCKET/OBJECT");
+  if (found?.[1] === undefined || found[2] === undefined) throw malformed("object URI", uri, "gs://BUCKET/OBJECT");
   return { bucket: found[1], object: found[2] };
 }
 

@@ -47,7 +47,9 @@ export interface Progress {
  * What an Operation holds. `lock`: a field of a document names it. `pin`: a Backup's `pins` list names it.
  * `draft`: a Backup in CREATING that is taken back, with its objects, if the Operation fails.
  */
-export type Hold = { kind: "lock"; path: string; field: "creating" | "restoring" } | { kind: "pin" | "draft"; path: string };
+export type Hold =
+  | { kind: "lock"; path: string; field: "creating" | "restoring" }
+  | { kind: "pin" | "draft"; path: string };
 
 /** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */
 export interface Task {

@@ -232,4 +232,3 @@ export interface Scheduler {
   /** Fires it now. NOT_FOUND: there is none. */
   run(id: string): Promise<void>;
 }
-
