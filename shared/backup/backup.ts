@@ -111,4 +111,6 @@ export interface RdbFacts {
   databases: Record<string, { keys: number; expires: number; types: Record<string, number> }>;
   largestRecordBytes: number;
   moduleTypes: string[];
+  /** What the server that wrote it used (`used-mem`), where the file tells. */
+  usedMemoryBytes?: number;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
-import { parseDuration, retentionSeconds, ttlSeconds } from "./duration.ts";
+import { parseDuration, ttlSeconds } from "./duration.ts";
 import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule } from "./schedule.ts";
@@ -29,7 +29,6 @@ export const events = {
     backupId: backupId.optional(),
     ttl: ttl.optional(),
     backupType: z.enum(["ON_DEMAND", "AUTOMATED"]).optional(),
-    retention: checkedText(retentionSeconds).optional(),
     schedule: schedule.optional(),
     requestId,
   }),
@@ -69,7 +68,7 @@ export const events = {
   /** Compare a restored instance with what was to be loaded. */
   "verification.v1.requested": z.strictObject({ instance }),
   /** An instance was registered, changed or deleted: bring its Cloud Scheduler job in line. */
-  "instance.v1.changed": z.strictObject({ instance, requestId }),
+  "instance.v1.changed": z.strictObject({ instance: instanceId, requestId }),
   /** Every minute: go on with what was left behind. */
   "tick.v1": z.strictObject({}),
   /** A backup is ACTIVE. */
@@ -114,9 +113,11 @@ export const routes = {
 
 export type FunctionName = keyof typeof routes;
 
-/** The events that begin an Operation, and the Operation's verb. */
-export const beginnings: { readonly [T in EventType]?: Verb } = {
+/** The verb of the Operation that a request belongs to. */
+export const verbOf: { readonly [T in EventType]?: Verb } = {
   "backup.v1.requested": "backup",
+  "shard.v1.requested": "backup",
+  "seal.v1.requested": "backup",
   "export.v1.requested": "export",
   "sweep.v1.requested": "sweep",
   "deletion.v1.requested": "delete",
@@ -124,8 +125,19 @@ export const beginnings: { readonly [T in EventType]?: Verb } = {
   "erasure.v1.requested": "erase",
   "restore.v1.requested": "restore",
   "object.v1.finalized": "restore",
+  "part.v1.requested": "restore",
+  "verification.v1.requested": "restore",
   "instance.v1.changed": "schedule",
 };
+
+/** Requests that only go on with an Operation: one from outside belongs to none and is refused. */
+export const continuations: readonly EventType[] = [
+  "shard.v1.requested",
+  "seal.v1.requested",
+  "erasure.v1.requested",
+  "part.v1.requested",
+  "verification.v1.requested",
+];
 
 /** The Pub/Sub topic's id of an event. */
 export const topicOf = (type: EventType | "dead-letter"): string => `valkeep.${type}`;

@@ -1,0 +1,46 @@
+import type { RestorePlan } from "./operation.ts";
+
+/** What the target holds after a restore. */
+export interface Found {
+  runId: string;
+  expiredKeys: number;
+  functionCount: number;
+  databases: Record<string, { keys: number; expires: number }>;
+}
+
+/**
+ * What is wrong with a restored target; nothing, if it holds what was loaded. Keys without expiry are compared exactly. Of
+ * those with one, as many may be missing as the server says have expired since, and a restarted server cannot say.
+ */
+export function compare(plan: RestorePlan, found: Found): string[] {
+  const complaints: string[] = [];
+  let missing = 0;
+  for (const [database, wanted] of Object.entries(loadedDatabases(plan))) {
+    const { keys, expires } = found.databases[database] ?? { keys: 0, expires: 0 };
+    const lasting = wanted.keys - wanted.expires;
+    if (keys - expires !== lasting)
+      complaints.push(`database ${database} holds ${keys - expires} keys without expiry, ${lasting} were loaded`);
+    if (expires > wanted.expires)
+      complaints.push(`database ${database} holds ${expires} keys with expiry, ${wanted.expires} were loaded`);
+    missing += Math.max(0, wanted.expires - expires);
+  }
+  for (const database of Object.keys(found.databases))
+    if (!(database in loadedDatabases(plan))) complaints.push(`database ${database} holds keys that were not loaded`);
+  const expired = found.runId === plan.target.runId ? found.expiredKeys - plan.target.expiredKeys : 0;
+  if (missing > expired) complaints.push(`${missing} keys with expiry are missing, ${expired} have expired since`);
+  const functions = Math.max(0, ...plan.loaded.map((part) => part.functions)); // every shard's file holds all of them
+  if (functions > 0 && found.functionCount < functions)
+    complaints.push(`${found.functionCount} function libraries are there, ${functions} were loaded`);
+  return complaints;
+}
+
+/** What all parts together created, database by database. */
+export function loadedDatabases({ loaded }: RestorePlan): Record<string, { keys: number; expires: number }> {
+  const sums: Record<string, { keys: number; expires: number }> = {};
+  for (const { databases } of loaded)
+    for (const [database, { keys, expires }] of Object.entries(databases)) {
+      const sum = sums[database] ?? { keys: 0, expires: 0 };
+      sums[database] = { keys: sum.keys + keys, expires: sum.expires + expires };
+    }
+  return sums;
+}

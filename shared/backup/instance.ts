@@ -1,0 +1,166 @@
+import { StatusError } from "../error.ts";
+import type { AutomatedBackupConfig, Instance } from "./backup.ts";
+import { retentionSeconds } from "./duration.ts";
+import { instanceName } from "./name.ts";
+
+/**
+ * What a person says about an instance, as text: enum values in any case, with `-` or `_`, as `gcloud memorystore` takes
+ * them. What is absent is left as it is, or takes Memorystore's default.
+ */
+export interface InstanceFlags {
+  /** `HOST:PORT`; an IPv6 address stands in brackets. */
+  endpoint?: string | undefined;
+  location?: string | undefined;
+  /** `cluster-disabled` or `cluster`. */
+  mode?: string | undefined;
+  /** `disabled` (or `transit-encryption-disabled`) or `server-authentication`. */
+  transitEncryptionMode?: string | undefined;
+  /** PEM. */
+  caCertificate?: string | undefined;
+  authUser?: string | undefined;
+  /** `env:NAME` or `file:PATH`. */
+  authSecret?: string | undefined;
+  /** `enabled` or `disabled`. */
+  automatedBackupMode?: string | undefined;
+  /** 0 to 23, UTC. */
+  startTimeHours?: string | undefined;
+  /** `1d` to `365d`. */
+  retention?: string | undefined;
+  deletionProtectionEnabled?: boolean | undefined;
+  /** Forgets the user and the reference to the password. */
+  clearAuth?: boolean | undefined;
+}
+
+const modes = { CLUSTER_DISABLED: "CLUSTER_DISABLED", CLUSTER: "CLUSTER" } as const;
+const transitModes = {
+  DISABLED: "TRANSIT_ENCRYPTION_DISABLED",
+  TRANSIT_ENCRYPTION_DISABLED: "TRANSIT_ENCRYPTION_DISABLED",
+  SERVER_AUTHENTICATION: "SERVER_AUTHENTICATION",
+} as const;
+const backupModes = { ENABLED: "ENABLED", DISABLED: "DISABLED" } as const;
+
+/** A self-managed instance as it is registered. INVALID_ARGUMENT names the first flag that is wrong and what was expected. */
+export function newInstance(
+  flags: InstanceFlags & { id: string; endpoint: string; location: string },
+  uid: string,
+  now: string,
+): Instance {
+  const fresh: Instance = {
+    name: instanceName(flags.id),
+    uid,
+    engine: "SELF_MANAGED",
+    mode: "CLUSTER_DISABLED",
+    endpoint: endpointOf(flags.endpoint),
+    transitEncryptionMode: "TRANSIT_ENCRYPTION_DISABLED",
+    location: locationOf(flags.location),
+    shardCount: 1,
+    replicaCount: 0,
+    automatedBackupConfig: { automatedBackupMode: "DISABLED", retentionSeconds: retentionSeconds(undefined) },
+    deletionProtectionEnabled: false,
+    createTime: now,
+  };
+  return changedInstance(fresh, flags);
+}
+
+/** The instance with what the flags say changed. Its certificate goes when the encryption does. */
+export function changedInstance(instance: Instance, flags: InstanceFlags): Instance {
+  const { endpoint, location, mode, transitEncryptionMode, deletionProtectionEnabled } = flags;
+  const { caCertificate: oldCa, authUser: oldUser, authSecret: oldSecret, ...rest } = instance;
+  const encryption =
+    transitEncryptionMode === undefined
+      ? instance.transitEncryptionMode
+      : oneOf("transit encryption mode", transitEncryptionMode, transitModes);
+  const isEncrypted = encryption === "SERVER_AUTHENTICATION";
+  if (!isEncrypted && flags.caCertificate !== undefined)
+    throw invalid("a CA certificate is of use only with transit encryption mode server-authentication");
+  const caCertificate = isEncrypted ? (certificateOf(flags.caCertificate) ?? oldCa) : undefined;
+  const authUser = userOf(flags.authUser) ?? (flags.clearAuth ? undefined : oldUser);
+  const authSecret = secretReferenceOf(flags.authSecret) ?? (flags.clearAuth ? undefined : oldSecret);
+  return {
+    ...rest,
+    ...(endpoint !== undefined && { endpoint: endpointOf(endpoint) }),
+    ...(location !== undefined && { location: locationOf(location) }),
+    ...(mode !== undefined && { mode: oneOf("mode", mode, modes) }),
+    transitEncryptionMode: encryption,
+    ...(caCertificate !== undefined && { caCertificate }),
+    ...(authUser !== undefined && { authUser }),
+    ...(authSecret !== undefined && { authSecret }),
+    automatedBackupConfig: changedConfig(instance.automatedBackupConfig, flags),
+    ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
+  };
+}
+
+/** Whether another server, or another access to it, would be reached: not while something works on the instance. */
+export function isReachedAnew(before: Instance, after: Instance): boolean {
+  const fields = ["endpoint", "mode", "transitEncryptionMode", "caCertificate", "authUser", "authSecret"] as const;
+  return fields.some((field) => before[field] !== after[field]);
+}
+
+/** `HOST:PORT` in one spelling, the host in small letters; no scheme, and an IPv6 address in brackets. */
+export function endpointOf(text: string): string {
+  const found = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?):(\d{1,5})$/.exec(text);
+  const host = found?.[1];
+  const port = Number(found?.[3]);
+  if (host !== undefined && port >= 1 && port <= 65_535) return `${host.toLowerCase()}:${port}`;
+  throw invalid(`malformed endpoint ${shown(text)}: expected HOST:PORT without a scheme, such as 10.0.0.3:6379`);
+}
+
+/** The id of an instance that is known by its endpoint alone: `127.0.0.1:7002` is `at-127-0-0-1-7002`. */
+export function instanceIdAt(endpoint: string): string {
+  const words = endpoint.replaceAll(/[^a-z0-9]+/g, "-").replace(/^-/, "");
+  return `at-${words}`.slice(0, 63).replace(/-+$/, "");
+}
+
+/** Checks a reference to a secret. The text is never repeated in the error: it may be the secret itself. */
+function secretReferenceOf(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  if (/^env:[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(text)) return text;
+  const path = /^file:([\x21-\x7e]{1,500})$/.exec(text)?.[1];
+  if (path !== undefined && !path.split("/").includes("..")) return text;
+  throw invalid("malformed reference to a secret: expected env:NAME or file:PATH, never the secret itself");
+}
+
+function changedConfig(config: AutomatedBackupConfig, flags: InstanceFlags): AutomatedBackupConfig {
+  const { automatedBackupMode, startTimeHours, retention } = flags;
+  return {
+    ...config,
+    ...(automatedBackupMode !== undefined && {
+      automatedBackupMode: oneOf("automated backup mode", automatedBackupMode, backupModes),
+    }),
+    ...(startTimeHours !== undefined && {
+      fixedFrequencySchedule: { startTime: { hours: hoursOf(startTimeHours) } },
+    }),
+    ...(retention !== undefined && { retentionSeconds: retentionSeconds(retention) }),
+  };
+}
+
+function hoursOf(text: string): number {
+  if (/^\d{1,2}$/.test(text) && Number(text) <= 23) return Number(text);
+  throw invalid(`malformed start time ${shown(text)}: expected a whole hour from 0 to 23, in UTC`);
+}
+
+function locationOf(text: string): string {
+  if (/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw invalid(`malformed location ${shown(text)}: expected a region such as asia-northeast1`);
+}
+
+function userOf(text: string | undefined): string | undefined {
+  if (text === undefined || /^[\x21-\x7e]{1,128}$/.test(text)) return text;
+  throw invalid("malformed ACL user: expected 1 to 128 printable characters without spaces");
+}
+
+function certificateOf(pem: string | undefined): string | undefined {
+  if (pem === undefined || /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(pem)) return pem;
+  throw invalid("malformed CA certificate: expected PEM with a BEGIN CERTIFICATE line");
+}
+
+function oneOf<T extends string>(what: string, text: string, values: Record<string, T>): T {
+  const found = values[text.toUpperCase().replaceAll("-", "_")];
+  if (found !== undefined) return found;
+  const expected = Object.keys(values).map((value) => value.toLowerCase().replaceAll("_", "-"));
+  throw invalid(`unknown ${what} ${shown(text)}: expected one of ${expected.join(", ")}`);
+}
+
+const shown = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+
+const invalid = (message: string): StatusError => new StatusError("INVALID_ARGUMENT", message);

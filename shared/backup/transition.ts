@@ -1,0 +1,77 @@
+import { StatusError } from "../error.ts";
+import type { Backup, BackupCollection, BackupFile } from "./backup.ts";
+import { day, later } from "./duration.ts";
+
+/** What an event makes of a backup. Each refuses with FAILED_PRECONDITION, and says why, where the state does not allow it. */
+
+/** A file has arrived; the set is complete once there is one for each shard. */
+export function withFile(backup: Backup, file: BackupFile): Backup {
+  if (backup.state !== "CREATING") throw refused(backup, `it is ${backup.state}, files are added while it is CREATING`);
+  if (backup.backupFiles.some(({ fileName }) => fileName === file.fileName)) return backup;
+  const backupFiles = [...backup.backupFiles, file].sort(
+    (a, b) => Number.parseInt(a.fileName, 10) - Number.parseInt(b.fileName, 10),
+  );
+  return { ...backup, backupFiles, totalSizeBytes: backupFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
+}
+
+export const isComplete = (backup: Backup): boolean =>
+  backup.shardCount > 0 && backup.backupFiles.length === backup.shardCount;
+
+/** Its manifest is in the bucket: from here on it counts. */
+export function sealed(backup: Backup): Backup {
+  if (backup.state !== "CREATING") throw refused(backup, `it is ${backup.state}`);
+  if (!isComplete(backup))
+    throw refused(backup, `${backup.backupFiles.length} of ${backup.shardCount} files are there`);
+  return { ...backup, state: "ACTIVE", verification: "CHECKED" };
+}
+
+/** A tombstone, to be undone until its `purgeTime`. `inUseBy`: the live Operations that read it. */
+export function tombstoned(backup: Backup, now: string, graceSeconds: number, inUseBy: string[]): Backup {
+  if (backup.state !== "ACTIVE") throw refused(backup, `it is ${backup.state}`);
+  if (backup.hold !== undefined) throw refused(backup, `it is held: ${backup.hold.reason}`);
+  if (inUseBy.length > 0) throw refused(backup, `it is in use by ${inUseBy.join(", ")}`);
+  return { ...backup, state: "DELETING", purgeTime: later(now, graceSeconds) };
+}
+
+/** The tombstone is gone; a backup whose time had passed is given one more day, or the next sweep would take it again. */
+export function undeleted(backup: Backup, now: string): Backup {
+  if (backup.state !== "DELETING") throw refused(backup, `it is ${backup.state}, nothing is to be undone`);
+  if (backup.purgeStartTime !== undefined) throw refused(backup, `it is being erased since ${backup.purgeStartTime}`);
+  const { purgeTime: _, ...kept } = backup;
+  const soonest = later(now, day);
+  const isTooSoon = kept.expireTime < soonest;
+  return { ...kept, state: "ACTIVE", ...(isTooSoon && { expireTime: soonest }) };
+}
+
+/** Erasing begins; from here on nothing brings it back. */
+export function purging(backup: Backup, now: string, inUseBy: string[]): Backup {
+  if (backup.state !== "DELETING" || backup.purgeTime === undefined)
+    throw refused(backup, `it is ${backup.state}, not DELETING`);
+  if (backup.purgeStartTime !== undefined) return backup;
+  if (backup.hold !== undefined) throw refused(backup, `it is held: ${backup.hold.reason}`);
+  if (backup.purgeTime > now) throw refused(backup, `its grace lasts until ${backup.purgeTime}`);
+  if (inUseBy.length > 0) throw refused(backup, `it is in use by ${inUseBy.join(", ")}`);
+  return { ...backup, purgeStartTime: now };
+}
+
+/** Refuses unless the backup can be read: restored, exported. */
+export function assertReadable(backup: Backup): void {
+  if (backup.state === "ACTIVE") return;
+  throw refused(
+    backup,
+    backup.state === "CREATING" ? "it is still being taken" : "it is being deleted; undelete it first",
+  );
+}
+
+/** The collection with one more, or one fewer, backup. */
+export function counted(collection: BackupCollection, backup: Backup, sign: 1 | -1): BackupCollection {
+  return {
+    ...collection,
+    totalBackupCount: collection.totalBackupCount + sign,
+    totalBackupSizeBytes: collection.totalBackupSizeBytes + sign * backup.totalSizeBytes,
+    ...(sign === 1 && { lastBackupTime: backup.createTime }),
+  };
+}
+
+const refused = (backup: Backup, reason: string): StatusError =>
+  new StatusError("FAILED_PRECONDITION", `${backup.name}: ${reason}`);

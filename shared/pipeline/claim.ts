@@ -1,0 +1,89 @@
+import { timeOf } from "../backup/duration.ts";
+import { operationName, taskName } from "../backup/name.ts";
+import type { Lease, Operation, Task } from "../backup/operation.ts";
+import { asStatusError, StatusError } from "../error.ts";
+import type { Envelope } from "./envelope.ts";
+import { newOperation } from "./identity.ts";
+import type { Doc, Ports, Write } from "./ports.ts";
+import type { Timing } from "./timing.ts";
+
+/** A Task that is ours for now. */
+export interface Claim {
+  operation: Operation;
+  task: Task & { lease: Lease };
+  operationPath: string;
+  taskPath: string;
+  /** By the monotonic clock: when the lease that was just written ends at the earliest. */
+  leasedUntil: number;
+}
+
+/** `done`: nothing is left to do for this message. `later`: somebody alive is at it. */
+export type Claimed = Claim | "done" | "later";
+
+/**
+ * Takes the lease of a message's Task and raises its epoch. An unknown answer is settled by reading again: the owner
+ * is new for each delivery, so the lease is ours exactly if it says so.
+ */
+export async function claim(
+  envelope: Extract<Envelope, { kind: "task" | "request" }>,
+  ports: Ports,
+  timing: Timing,
+): Promise<Claimed> {
+  const { store, clock, ids } = ports;
+  const operationPath = operationName(envelope.operationId);
+  const taskPath = taskName(envelope.operationId, envelope.kind === "task" ? envelope.taskId : envelope.type);
+  const owner = ids.uuid();
+  for (let round = 0; round < 3; round++) {
+    const started = clock.monotonic();
+    const [operationDoc, taskDoc] = (await store.getAll([operationPath, taskPath])) as [Doc<Operation>?, Doc<Task>?];
+    if (operationDoc?.data.done === true || taskDoc?.data.done === true) return "done";
+    const now = clock.now();
+    const lease = taskDoc?.data.lease;
+    const isMine = lease?.owner === owner;
+    if (lease !== undefined && !isMine && Date.parse(lease.expireTime) > now) return "later";
+    const fresh = begun(envelope, operationDoc, taskDoc, timeOf(now));
+    if (fresh === undefined)
+      throw new StatusError("NOT_FOUND", `${taskPath} is not there: its operation is older than what is kept`);
+    const task = { ...fresh.task, ...(isMine ? {} : leased(fresh.task, owner, now, timing)) };
+    const claimed = { operation: fresh.operation, operationPath, taskPath, leasedUntil: started + timing.lease };
+    if (isMine && task.lease !== undefined) return { ...claimed, task: { ...task, lease: task.lease } };
+    const writes: Write[] = [
+      taskDoc === undefined
+        ? { kind: "create", path: taskPath, data: task }
+        : { kind: "put", path: taskPath, data: task, updateTime: taskDoc.updateTime },
+    ];
+    if (operationDoc === undefined) writes.push({ kind: "create", path: operationPath, data: fresh.operation });
+    try {
+      await store.commit(writes);
+      if (task.lease !== undefined) return { ...claimed, task: { ...task, lease: task.lease } };
+    } catch (error) {
+      const { code } = asStatusError(error);
+      if (code !== "ABORTED" && code !== "UNKNOWN" && code !== "UNAVAILABLE") throw error;
+    }
+  }
+  return "later";
+}
+
+function begun(
+  envelope: Extract<Envelope, { kind: "task" | "request" }>,
+  operation: Doc<Operation> | undefined,
+  task: Doc<Task> | undefined,
+  now: string,
+): { operation: Operation; task: Task } | undefined {
+  if (operation !== undefined && task !== undefined) return { operation: operation.data, task: task.data };
+  if (envelope.kind === "task") return undefined;
+  const { type, data, operationId } = envelope;
+  return {
+    operation: operation?.data ?? newOperation(type, data, operationId, now),
+    task: { type, data, createTime: now, attempt: 0, done: false },
+  };
+}
+
+/** The fields of a Task that a claim changes. */
+function leased(task: Task, owner: string, now: number, timing: Timing): Pick<Task, "attempt" | "lease" | "relayTime"> {
+  return {
+    attempt: task.attempt + 1,
+    lease: { owner, epoch: (task.lease?.epoch ?? 0) + 1, expireTime: timeOf(now + timing.lease) },
+    relayTime: timeOf(now + timing.lease + timing.neglect),
+  };
+}

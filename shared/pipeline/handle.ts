@@ -1,0 +1,142 @@
+import { timeOf } from "../backup/duration.ts";
+import { type EventMap, type EventType, parseEvent } from "../backup/event.ts";
+import { asStatusError, StatusError } from "../error.ts";
+import { type Claim, claim } from "./claim.ts";
+import { commit, finished } from "./commit.ts";
+import { type Envelope, type Incoming, open } from "./envelope.ts";
+import { errorOf } from "./failure.ts";
+import { isHeldBy, LeaseKeeper } from "./lease.ts";
+import { refuseMalformed } from "./malformed.ts";
+import { publish } from "./outbox.ts";
+import type { Ports } from "./ports.ts";
+import type { AnyStep, Work } from "./step.ts";
+import type { Timing } from "./timing.ts";
+import { verdictOn } from "./verdict.ts";
+
+/** `later`: fail the delivery, somebody alive is at it, or it has to be tried again. */
+export type Answer = "done" | "later";
+
+/**
+ * The loop: claim, run, commit, publish. Resolves with `done` when the message may be acknowledged; whatever it throws
+ * fails the delivery, and the message comes again.
+ */
+export async function handle(
+  steps: readonly AnyStep[],
+  incoming: Incoming,
+  ports: Ports,
+  timing: Timing,
+): Promise<Answer> {
+  const arrival = ports.clock.monotonic();
+  const envelope = open(incoming);
+  if (envelope.kind === "ignored") return "done";
+  if (envelope.kind === "malformed") return refuseMalformed(envelope, ports);
+  const claimed = await claimOrDrop(envelope, ports, timing);
+  if (claimed === "done" || claimed === "later") return claimed;
+  const step = steps.find(({ on }) => on === claimed.task.type);
+  if (step === undefined) throw new StatusError("UNIMPLEMENTED", `nobody here takes ${claimed.task.type}`);
+  const { name, operation } = { name: claimed.taskPath, operation: claimed.operationPath };
+  ports.log("INFO", "claimed", { task: name, operation, event: incoming.messageId, attempt: claimed.task.attempt });
+  try {
+    await perform(step, claimed, ports, timing, arrival);
+    ports.log("INFO", "done", { task: name, attempt: claimed.task.attempt });
+    return "done";
+  } catch (thrown) {
+    return await settle(asStatusError(thrown), claimed, ports, timing);
+  }
+}
+
+async function claimOrDrop(
+  envelope: Extract<Envelope, { kind: "task" | "request" }>,
+  ports: Ports,
+  timing: Timing,
+): Promise<Claim | Answer> {
+  try {
+    return await claim(envelope, ports, timing);
+  } catch (error) {
+    if (asStatusError(error).code !== "NOT_FOUND") throw error;
+    ports.log("WARNING", "dropped a message of an operation that is no longer kept", {
+      operation: envelope.operationId,
+    });
+    return "done";
+  }
+}
+
+async function perform(step: AnyStep, claimed: Claim, ports: Ports, timing: Timing, arrival: number): Promise<void> {
+  const keeper = new LeaseKeeper(claimed, ports, timing, arrival);
+  const work = workOf(claimed, keeper);
+  const { admit, run } = step;
+  if (admit !== undefined) {
+    const admitted = await commit(
+      claimed,
+      ports,
+      (task) => task,
+      (change) => admit(work, change, ports),
+    );
+    if (admitted === undefined) return;
+    await publish(admitted, ports);
+  }
+  let result: unknown;
+  if (run !== undefined) {
+    keeper.start();
+    try {
+      result = await run(work, ports, keeper.signal);
+    } catch (error) {
+      throw keeper.signal.aborted ? keeper.signal.reason : error;
+    } finally {
+      await keeper.stop();
+    }
+  }
+  const outgoing = await commit(claimed, ports, finished, (change) => step.commit(work, result, change, ports));
+  if (outgoing !== undefined) await publish(outgoing, ports);
+}
+
+function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType> {
+  return {
+    type: task.type,
+    data: parseEvent(task.type, task.data) as EventMap[EventType],
+    operation: operation.name,
+    createTime: operation.createTime,
+    epoch: task.lease.epoch,
+    attempt: task.attempt,
+    renew: () => keeper.renew(),
+    progress: (doneBytes, totalBytes) => keeper.progress(doneBytes, totalBytes),
+  };
+}
+
+/** What the error table says, done: the delivery fails, or the Operation ends. */
+async function settle(error: StatusError, claimed: Claim, ports: Ports, timing: Timing): Promise<Answer> {
+  const { attempt } = claimed.task;
+  const isSpent = attempt >= timing.maxAttempts;
+  const verdict = verdictOn(error);
+  ports.log(verdict === "refuse" ? "INFO" : "WARNING", verdict === "retry" ? "attempt failed" : verdict, {
+    task: claimed.taskPath,
+    attempt,
+    code: error.code,
+    reason: error.message,
+  });
+  if (verdict === "retry" && !isSpent) {
+    await releaseLease(error, claimed, ports, timing);
+    return "later";
+  }
+  const message = verdict === "retry" ? `gave up after ${attempt} attempts: ${error.message}` : error.message;
+  const outgoing = await commit(claimed, ports, finished, (change) =>
+    change.end({ error: { ...errorOf(error), message }, isRefusal: verdict === "refuse" }),
+  );
+  if (outgoing !== undefined) await publish(outgoing, ports);
+  return "done";
+}
+
+/** Lets the next delivery begin at once. Where that cannot be written the lease simply lapses. */
+async function releaseLease(error: StatusError, claimed: Claim, ports: Ports, timing: Timing): Promise<void> {
+  const { store, clock, log } = ports;
+  try {
+    const doc = await store.get<Claim["task"]>(claimed.taskPath);
+    if (!isHeldBy(doc, claimed.task.lease) || doc.data.done) return;
+    const now = clock.now();
+    const lease = { ...claimed.task.lease, expireTime: timeOf(now) };
+    const data = { ...doc.data, lease, error: errorOf(error), relayTime: timeOf(now + timing.neglect) };
+    await store.commit([{ kind: "put", path: claimed.taskPath, data, updateTime: doc.updateTime }]);
+  } catch (thrown) {
+    log("WARNING", "lease not released, it will lapse", { task: claimed.taskPath, code: asStatusError(thrown).code });
+  }
+}

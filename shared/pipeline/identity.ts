@@ -1,0 +1,59 @@
+import { createHash } from "node:crypto";
+import { later } from "../backup/duration.ts";
+import { type EventType, targetOf, verbOf } from "../backup/event.ts";
+import { operationName } from "../backup/name.ts";
+import type { Operation, Verb } from "../backup/operation.ts";
+import { type Schedule, slotOf } from "../backup/schedule.ts";
+
+/** Seconds after which an Operation that is still not done has failed. */
+const deadlines: Record<Verb, number> = {
+  backup: 6 * 3600,
+  export: 6 * 3600,
+  restore: 24 * 3600,
+  sweep: 3600,
+  delete: 3600,
+  undelete: 3600,
+  erase: 6 * 3600,
+  schedule: 3600,
+};
+
+/** The id of the Operation that an event of this type and identity begins: the same identity, the same Operation. */
+export function operationIdFor(type: EventType, identity: string): string {
+  return `${verbFor(type)}-${createHash("sha256").update(`${type}\n${identity}`).digest("hex").slice(0, 16)}`;
+}
+
+/** By which a message from outside is known again: its requestId, its slot, its object's generation, else its message id. */
+export function identityOf(data: unknown, message: { messageId: string; publishTime: string }): string {
+  const fields = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
+  const { requestId, instance, schedule, bucket, object, generation } = fields;
+  if (typeof requestId === "string") return `request ${String(instance ?? "")} ${requestId}`;
+  if (bucket !== undefined && object !== undefined && generation !== undefined)
+    return `object ${bucket}/${object}#${generation}`;
+  if (schedule !== undefined)
+    return `slot ${String(instance ?? "")} ${slotOf(schedule as Schedule, message.publishTime)}`;
+  return `message ${message.messageId}`;
+}
+
+/** An Operation at its beginning, its verb told by the event. */
+export function newOperation(type: EventType, data: unknown, operationId: string, now: string): Operation {
+  const verb = verbFor(type);
+  const { requestId } = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
+  return {
+    name: operationName(operationId),
+    verb,
+    target: targetOf(type, data),
+    ...(typeof requestId === "string" && { requestId: requestId.slice(0, 128) }),
+    request: { type, data },
+    createTime: now,
+    done: false,
+    progress: { step: type },
+    deadlineTime: later(now, deadlines[verb]),
+    holds: [],
+  };
+}
+
+function verbFor(type: EventType): Verb {
+  const verb = verbOf[type];
+  if (verb === undefined) throw new Error(`${type} belongs to no operation`);
+  return verb;
+}

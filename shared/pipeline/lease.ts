@@ -1,0 +1,144 @@
+import { timeOf } from "../backup/duration.ts";
+import type { Operation, Progress, Task } from "../backup/operation.ts";
+import { asStatusError, StatusError } from "../error.ts";
+import type { Claim } from "./claim.ts";
+import type { Doc, Ports } from "./ports.ts";
+import type { Timing } from "./timing.ts";
+
+/** How often news of progress is written, in milliseconds, where there is any. */
+const newsInterval = 2_000;
+
+/**
+ * Keeps a claim alive while its step runs, and ends the step when it cannot: by the monotonic clock, some time before
+ * the lease would lapse, or before the platform would give up on the delivery.
+ */
+export class LeaseKeeper {
+  /** Aborted when the step has to stop; its reason is the StatusError to fail with. */
+  readonly signal: AbortSignal;
+  readonly #ending = new AbortController();
+  readonly #stopping = new AbortController();
+  readonly #claim: Claim;
+  readonly #ports: Ports;
+  readonly #timing: Timing;
+  readonly #startTime: number;
+  readonly #deliveryEnd: number;
+  #leasedUntil: number;
+  #renewTime: number;
+  #progress: Progress | undefined;
+  #isNews = false;
+  #renewing: Promise<void> = Promise.resolve();
+  #loops: Promise<unknown> = Promise.resolve();
+
+  /** `arrival`: by the monotonic clock, when the message came. */
+  constructor(claim: Claim, ports: Ports, timing: Timing, arrival: number) {
+    this.#claim = claim;
+    this.#ports = ports;
+    this.#timing = timing;
+    this.#leasedUntil = claim.leasedUntil;
+    this.#startTime = this.#renewTime = ports.clock.monotonic();
+    this.#deliveryEnd = arrival + timing.delivery;
+    this.signal = this.#ending.signal;
+  }
+
+  start(): void {
+    this.#loops = Promise.all([this.#keep(), this.#watch()]);
+  }
+
+  /** Stops renewing and waits for a renewal under way. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#loops;
+    await this.#renewing.catch(() => undefined); // its caller has the error
+  }
+
+  progress(doneBytes: number, totalBytes?: number): void {
+    this.#progress = { step: this.#claim.task.type, doneBytes, ...(totalBytes !== undefined && { totalBytes }) };
+    this.#isNews = true;
+  }
+
+  /** Extends the lease now, after any renewal under way; throws ABORTED where it is no longer ours. */
+  renew(): Promise<void> {
+    this.#renewing = this.#renewing.catch(() => undefined).then(() => this.#renewOnce());
+    return this.#renewing;
+  }
+
+  async #renewOnce(): Promise<void> {
+    const { store, clock } = this.#ports;
+    const { operationPath, taskPath, task } = this.#claim;
+    this.signal.throwIfAborted();
+    const started = clock.monotonic();
+    const [operation, doc] = (await store.getAll([operationPath, taskPath])) as [Doc<Operation>?, Doc<Task>?];
+    if (!isHeldBy(doc, task.lease)) throw this.#end(lost(taskPath));
+    if (operation?.data.done !== false) throw this.#end(new StatusError("CANCELLED", `${operationPath} has ended`));
+    const expireTime = clock.now() + this.#timing.lease;
+    const data: Task = {
+      ...doc.data,
+      lease: { ...task.lease, expireTime: timeOf(expireTime) },
+      relayTime: timeOf(expireTime + this.#timing.neglect),
+      ...(this.#progress !== undefined && { progress: this.#progress }),
+    };
+    await store.commit([{ kind: "put", path: taskPath, data, updateTime: doc.updateTime }]);
+    this.#leasedUntil = started + this.#timing.lease;
+    this.#renewTime = started;
+    this.#isNews = false;
+  }
+
+  /** Renews in time; a renewal that fails is tried again until the watch ends it. */
+  async #keep(): Promise<void> {
+    const { clock, log } = this.#ports;
+    while (await this.#slept(Math.min(newsInterval, this.#timing.renewal))) {
+      const isDue = clock.monotonic() - this.#renewTime >= this.#timing.renewal;
+      if (!isDue && !this.#isNews) continue;
+      try {
+        await this.renew();
+      } catch (error) {
+        if (this.signal.aborted) return;
+        log("WARNING", "lease not renewed", { task: this.#claim.taskPath, code: asStatusError(error).code });
+      }
+    }
+  }
+
+  async #watch(): Promise<void> {
+    const { clock } = this.#ports;
+    do {
+      const now = clock.monotonic();
+      if (now >= this.#deliveryEnd) return void this.#end(this.#overdue());
+      if (now >= this.#leasedUntil - this.#timing.margin) return void this.#end(lost(this.#claim.taskPath));
+    } while (
+      await this.#slept(Math.min(this.#deliveryEnd, this.#leasedUntil - this.#timing.margin) - clock.monotonic())
+    );
+  }
+
+  /** Whether the time passed without anybody stopping us. */
+  async #slept(milliseconds: number): Promise<boolean> {
+    if (this.#stopping.signal.aborted || this.signal.aborted) return false;
+    const signal = AbortSignal.any([this.#stopping.signal, this.signal]);
+    return this.#ports.clock.sleep(Math.max(milliseconds, 1), signal).then(
+      () => !signal.aborted,
+      () => false,
+    );
+  }
+
+  #end(error: StatusError): StatusError {
+    this.#ending.abort(error);
+    return error;
+  }
+
+  #overdue(): StatusError {
+    const seconds = (this.#ports.clock.monotonic() - this.#startTime) / 1000;
+    const bytes = this.#progress?.doneBytes ?? 0;
+    const speed = (bytes / seconds / 1e6).toFixed(1);
+    return new StatusError(
+      "DEADLINE_EXCEEDED",
+      `${this.#claim.task.type} was not done within ${Math.round(seconds)} s: ${bytes} bytes done at ${speed} MB/s, and it would start over`,
+    );
+  }
+}
+
+/** Whether a Task is still in the hands of the claim that took this lease. */
+export function isHeldBy(doc: Doc<Task> | undefined, lease: { owner: string; epoch: number }): doc is Doc<Task> {
+  return doc?.data.lease?.owner === lease.owner && doc.data.lease.epoch === lease.epoch;
+}
+
+export const lost = (taskPath: string): StatusError =>
+  new StatusError("ABORTED", `the lease of ${taskPath} was lost: somebody else goes on with it`);

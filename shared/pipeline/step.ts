@@ -1,0 +1,40 @@
+import type { EventMap, EventType } from "../backup/event.ts";
+import type { Change } from "./change.ts";
+import type { Ports } from "./ports.ts";
+
+/** What a step knows of the message that it works on. */
+export interface Work<T extends EventType> {
+  type: T;
+  data: EventMap[T];
+  /** `operations/{operationId}` */
+  operation: string;
+  /** When the Operation began: the same at every delivery. */
+  createTime: string;
+  /** Of this claim; rises with each. */
+  epoch: number;
+  /** 1 for the first claim. */
+  attempt: number;
+  /** Makes sure that the lease is still ours; throws ABORTED if it is not. For the moment before something final. */
+  renew(): Promise<void>;
+  /** Shown to whoever waits. */
+  progress(doneBytes: number, totalBytes?: number): void;
+}
+
+/**
+ * One step of the pipeline. `admit` takes locks and pins, or commits a destruction, before anything is done; `run` acts, with no
+ * transaction open; `commit` says what came of it. `admit` and `commit` are called again when a document that they
+ * read has changed meanwhile, so they only read and write through the Change.
+ */
+export interface Step<T extends EventType = EventType, R = unknown> {
+  on: T;
+  admit?(work: Work<T>, change: Change, ports: Ports): Promise<void>;
+  run?(work: Work<T>, ports: Ports, signal: AbortSignal): Promise<R>;
+  commit(work: Work<T>, result: R, change: Change, ports: Ports): Promise<void>;
+}
+
+/** A step as the loop holds it, its event's type forgotten. */
+export type AnyStep = Step<EventType, unknown>;
+
+/** Checks a step's types where it is written and forgets them for the loop, which hands it only data of its own event. */
+export const step = <T extends EventType, R = void>(definition: Step<T, R>): AnyStep =>
+  definition as unknown as AnyStep;
