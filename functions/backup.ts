@@ -1,0 +1,106 @@
+import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
+import { later, ttlSeconds } from "../shared/backup/duration.ts";
+import type { EventMap } from "../shared/backup/event.ts";
+import { automaticBackupId, backupName, collectionName, instanceName } from "../shared/backup/name.ts";
+import { StatusError } from "../shared/error.ts";
+import type { Change } from "../shared/pipeline/change.ts";
+import { lockedBy } from "../shared/pipeline/held.ts";
+import type { Server } from "../shared/pipeline/ports.ts";
+import { step } from "../shared/pipeline/step.ts";
+import { registered } from "./instance.ts";
+
+/** Admits or refuses a request for a backup, finds the shards, asks for each. */
+export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({
+  on: "backup.v1.requested",
+
+  async admit({ data, createTime }, change, { ids, settings }) {
+    const instance = await registered(change, data.instance);
+    if (instance.engine !== "SELF_MANAGED")
+      throw new StatusError(
+        "UNIMPLEMENTED",
+        `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
+      );
+    const collection =
+      (await change.read<BackupCollection>(collectionName(data.instance))) ?? emptyCollection(instance, createTime);
+    const other = await lockedBy(collection.creating, change);
+    if (other !== undefined)
+      throw new StatusError(
+        "FAILED_PRECONDITION",
+        `${instance.name} is being backed up by ${other}: one backup at a time; wait for it or cancel it`,
+      );
+    const name = backupName(data.instance, data.backupId ?? automaticBackupId(createTime, instance.uid));
+    const existing = await change.read<Backup>(name);
+    if (existing !== undefined && existing.operation !== change.operation.name)
+      throw new StatusError("ALREADY_EXISTS", `${name} exists already; choose another backup id`);
+    if (existing !== undefined) return;
+    change.put(
+      name,
+      draft(name, instance, data, change, { uid: ids.uuid(), bucket: settings.vaultBucket, createTime }),
+    );
+    change.put(collection.name, { ...collection, creating: change.operation.name });
+    change.hold({ kind: "draft", path: name });
+    change.hold({ kind: "lock", path: collection.name, field: "creating" });
+  },
+
+  async run({ data }, { store, valkey }, signal) {
+    const doc = await store.get<Instance>(instanceName(data.instance));
+    if (doc === undefined) throw new StatusError("NOT_FOUND", `${instanceName(data.instance)} was deleted meanwhile`);
+    const server = await valkey.describe(doc.data, signal);
+    return { server, shardCount: await valkey.shardCount(doc.data, signal) };
+  },
+
+  async commit({ data }, { server, shardCount }, change) {
+    const name = change.operation.holds.find(({ kind }) => kind === "draft")?.path ?? "";
+    const draft = await change.read<Backup>(name);
+    if (draft === undefined) throw new StatusError("ABORTED", `${name} is gone`);
+    const engineVersion = `${server.product} ${server.version}`;
+    change.put(name, { ...draft, shardCount, engineVersion, replicaCount: server.replicaCount });
+    for (let shard = 0; shard < shardCount; shard++)
+      change.ask("shard.v1.requested", { backup: name, instance: instanceName(data.instance), shard }, shard);
+  },
+});
+
+function draft(
+  name: string,
+  instance: Instance,
+  data: EventMap["backup.v1.requested"],
+  change: Change,
+  own: { uid: string; bucket: string; createTime: string },
+): Backup {
+  const backupType = data.backupType ?? "ON_DEMAND";
+  const isAutomated = backupType === "AUTOMATED" && data.ttl === undefined;
+  const ttl = isAutomated ? instance.automatedBackupConfig.retentionSeconds : ttlSeconds(data.ttl);
+  return {
+    name,
+    ...own,
+    instance: instance.name,
+    instanceUid: instance.uid,
+    location: instance.location,
+    operation: change.operation.name,
+    state: "CREATING",
+    backupType,
+    expireTime: later(own.createTime, ttl),
+    totalSizeBytes: 0,
+    mode: instance.mode,
+    ...(instance.nodeType !== undefined && { nodeType: instance.nodeType }),
+    shardCount: 0,
+    replicaCount: instance.replicaCount,
+    backupFiles: [],
+    verification: "UNVERIFIED",
+    pins: [],
+  };
+}
+
+function emptyCollection(instance: Instance, createTime: string): BackupCollection {
+  const { name, uid, location } = instance;
+  const id = name.slice("instances/".length);
+  return {
+    name: collectionName(id),
+    instance: name,
+    instanceUid: uid,
+    location,
+    createTime,
+    totalBackupCount: 0,
+    totalBackupSizeBytes: 0,
+  };
+}

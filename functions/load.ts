@@ -1,0 +1,41 @@
+import type { Instance } from "../shared/backup/backup.ts";
+import type { Operation, PartResult } from "../shared/backup/operation.ts";
+import { StatusError } from "../shared/error.ts";
+import { step } from "../shared/pipeline/step.ts";
+
+/** Loads one part of a restore; the one that completes the set asks for verification. */
+export const load = step<"part.v1.requested", PartResult>({
+  on: "part.v1.requested",
+
+  async run(work, { store, objects, valkey, clock }, signal) {
+    const { instance, part } = work.data;
+    const [operation, target] = await Promise.all([
+      store.get<Operation>(work.operation),
+      store.get<Instance>(instance),
+    ]);
+    const file = operation?.data.plan?.files[part];
+    if (file === undefined || target === undefined)
+      throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${work.operation} is gone`);
+    await work.renew();
+    const loaded = await valkey.load(
+      target.data,
+      { facts: file, read: (range, reading) => objects.read(file, range, reading) },
+      {
+        operation: work.operation.slice("operations/".length),
+        epoch: work.epoch,
+        replace: work.attempt > 1,
+        now: clock.now(),
+        onProgress: (doneBytes) => work.progress(doneBytes, file.sizeBytes),
+      },
+      signal,
+    );
+    return { part, ...loaded, sizeBytes: file.sizeBytes };
+  },
+
+  async commit({ data: { instance } }, result, change) {
+    const { plan } = change.operation;
+    if (plan === undefined) throw new StatusError("ABORTED", `${change.operation.name} has no plan`);
+    plan.loaded = [...plan.loaded.filter(({ part }) => part !== result.part), result];
+    if (plan.loaded.length === plan.files.length) change.ask("verification.v1.requested", { instance });
+  },
+});

@@ -1,0 +1,91 @@
+import { timeOf } from "../shared/backup/duration.ts";
+import type { Operation, Task } from "../shared/backup/operation.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
+import { idOf, type OutboxEntry, outboxCollection } from "../shared/pipeline/change.ts";
+import { publish } from "../shared/pipeline/outbox.ts";
+import type { Doc, Ports } from "../shared/pipeline/ports.ts";
+import { endOperation } from "../shared/pipeline/submit.ts";
+import type { Timing } from "../shared/pipeline/timing.ts";
+
+/** How much of each kind one tick goes on with; the next minute brings the next. */
+const batch = 200;
+
+/** Goes on with what was left behind: outbox entries, Tasks that nobody has touched, Operations past their deadline. */
+export async function relay(ports: Ports, timing: Timing): Promise<void> {
+  const now = ports.clock.now();
+  await publishOutbox(ports, timeOf(now));
+  await wakeTasks(ports, now, timing);
+  await endOverdue(ports, timeOf(now));
+}
+
+async function publishOutbox(ports: Ports, now: string): Promise<void> {
+  const due = await ports.store.query<OutboxEntry>({
+    collection: outboxCollection,
+    where: [["relayTime", "<=", now]],
+    orderBy: { field: "relayTime", direction: "asc" },
+    limit: batch,
+  });
+  for (const { path, data } of due) {
+    ports.log("INFO", "relayed", { event: idOf(path), type: data.type });
+    await publish([{ id: idOf(path), entry: data }], ports);
+  }
+}
+
+async function wakeTasks(ports: Ports, now: number, timing: Timing): Promise<void> {
+  const due = await ports.store.query<Task>({
+    collection: "tasks",
+    group: true,
+    where: [["relayTime", "<=", timeOf(now)]],
+    orderBy: { field: "relayTime", direction: "asc" },
+    limit: batch,
+  });
+  for (const task of due) await wake(task, ports, now, timing);
+}
+
+/** Publishes a Task's message again; a Task of an Operation that has ended is left alone from now on. */
+async function wake(
+  { path, data: task, updateTime }: Doc<Task>,
+  ports: Ports,
+  now: number,
+  timing: Timing,
+): Promise<void> {
+  const operationPath = path.slice(0, path.indexOf("/tasks/"));
+  const operation = await ports.store.get<Operation>(operationPath);
+  const { relayTime: _, ...rest } = task;
+  if (operation?.data.done === false) {
+    const attributes = {
+      operation: idOf(operationPath),
+      task: idOf(path),
+      id: `${idOf(operationPath)}.${idOf(path)}`,
+      type: task.type,
+      time: timeOf(now),
+    };
+    await ports.events.publish({ type: task.type, data: task.data, attributes });
+    ports.log("INFO", "woken", { task: path, attempt: task.attempt });
+  }
+  const data = operation?.data.done === false ? { ...rest, relayTime: timeOf(now + timing.neglect) } : rest;
+  try {
+    await ports.store.commit([{ kind: "put", path, data, updateTime }]);
+  } catch (error) {
+    if (asStatusError(error).code !== "ABORTED") throw error; // ABORTED: somebody is at it, which is what we wanted
+  }
+}
+
+async function endOverdue(ports: Ports, now: string): Promise<void> {
+  const due = await ports.store.query<Operation>({
+    collection: "operations",
+    where: [
+      ["done", "==", false],
+      ["deadlineTime", "<=", now],
+    ],
+    orderBy: { field: "deadlineTime", direction: "asc" },
+    limit: batch,
+  });
+  for (const { path, data } of due) {
+    const error = new StatusError(
+      "DEADLINE_EXCEEDED",
+      `not done by ${data.deadlineTime}; it was at ${data.progress.step}`,
+    );
+    if (await endOperation(ports, path, error, false)) ports.log("WARNING", "overdue", { operation: path });
+  }
+}

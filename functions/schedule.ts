@@ -1,0 +1,40 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Instance } from "../shared/backup/backup.ts";
+import { instanceName } from "../shared/backup/name.ts";
+import { scheduleOf } from "../shared/backup/schedule.ts";
+import { StatusError } from "../shared/error.ts";
+import type { Job } from "../shared/pipeline/ports.ts";
+import { step } from "../shared/pipeline/step.ts";
+
+/** Keeps an instance's Cloud Scheduler job equal to its `automatedBackupConfig`. */
+export const schedule = step<"instance.v1.changed", Instance | undefined>({
+  on: "instance.v1.changed",
+
+  async run({ data }, { store, scheduler }) {
+    const instance = (await store.get<Instance>(instanceName(data.instance)))?.data;
+    const job = instance && jobOf(data.instance, instance);
+    if (job === undefined) await scheduler.remove(jobId(data.instance));
+    else await scheduler.put(job);
+    return instance;
+  },
+
+  async commit({ data }, seen, change) {
+    const instance = await change.read<Instance>(instanceName(data.instance));
+    if (!isDeepStrictEqual(settingsOf(instance), settingsOf(seen)))
+      throw new StatusError("ABORTED", `${instanceName(data.instance)} changed meanwhile`);
+    await change.end({ response: { job: jobId(data.instance) } });
+  },
+});
+
+/** The last segment of the name of an instance's job. */
+export const jobId = (instanceId: string): string => `valkeep-backup-${instanceId}`;
+
+function jobOf(instanceId: string, instance: Instance): Job | undefined {
+  const due = scheduleOf(instance);
+  if (due === undefined) return undefined;
+  const data = { instance: instanceId, backupType: "AUTOMATED", schedule: due };
+  return { id: jobId(instanceId), ...due, type: "backup.v1.requested", data, state: "ENABLED" };
+}
+
+const settingsOf = (instance: Instance | undefined) =>
+  instance && { uid: instance.uid, config: instance.automatedBackupConfig };

@@ -1,0 +1,60 @@
+import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
+import { manifestBytes } from "../shared/backup/manifest.ts";
+import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
+import { counted, sealed } from "../shared/backup/transition.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
+import type { Objects } from "../shared/pipeline/ports.ts";
+import { step } from "../shared/pipeline/step.ts";
+import { collect, once } from "./stream.ts";
+
+/** Writes the manifest, last, and makes the backup ACTIVE: from here on it counts. */
+export const seal = step<"seal.v1.requested">({
+  on: "seal.v1.requested",
+
+  async run(work, { store, objects }, signal) {
+    const doc = await store.get<Backup>(work.data.backup);
+    if (doc === undefined) throw new StatusError("ABORTED", `${work.data.backup} is gone`);
+    const bytes = manifestBytes(sealed(doc.data));
+    const source = renewed(bytes, work.renew);
+    const object = manifestObject(work.data.backup);
+    await createOrFindEqual(objects, doc.data.bucket, object, source, bytes, { operation: work.operation }, signal);
+  },
+
+  async commit({ data: { backup } }, _, change) {
+    const draft = await change.read<Backup>(backup);
+    const { collection } = parseBackupName(backup);
+    const holder = await change.read<BackupCollection>(collection);
+    if (draft === undefined || holder === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
+    const active = sealed(draft);
+    change.put(backup, active);
+    change.put(collection, counted(holder, active, 1));
+    change.say("backup.v1.created", { backup });
+    await change.end({ response: { backup, sizeBytes: active.totalSizeBytes } });
+  },
+});
+
+async function* renewed(bytes: Uint8Array, renew: () => Promise<void>): AsyncGenerator<Uint8Array> {
+  yield* once(bytes);
+  await renew();
+}
+
+/** An object that is there already is accepted only if it holds the same bytes. */
+async function createOrFindEqual(
+  objects: Objects,
+  bucket: string,
+  object: string,
+  source: AsyncIterable<Uint8Array>,
+  bytes: Uint8Array,
+  metadata: Record<string, string>,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await objects.create(bucket, object, source, metadata, signal);
+  } catch (error) {
+    if (asStatusError(error).code !== "ABORTED") throw error;
+    const found = await objects.stat(bucket, object);
+    if (found === undefined) throw error;
+    if (Buffer.compare(await collect(objects.read(found, {}, signal)), bytes) !== 0)
+      throw new StatusError("ALREADY_EXISTS", `${object} is there with other contents; nothing is overwritten`);
+  }
+}

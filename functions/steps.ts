@@ -1,0 +1,26 @@
+import type { FunctionName } from "../shared/backup/event.ts";
+import type { AnyStep } from "../shared/pipeline/step.ts";
+import { backup } from "./backup.ts";
+import { deletion, erasure, undelete } from "./erase.ts";
+import { exportBackup } from "./export.ts";
+import { load } from "./load.ts";
+import { restore, restoreLanded } from "./restore.ts";
+import { schedule } from "./schedule.ts";
+import { seal } from "./seal.ts";
+import { snapshot } from "./snapshot.ts";
+import { sweep } from "./sweep.ts";
+import { verify } from "./verify.ts";
+
+/** The map of the system: which function takes which steps. `routes` tells which topics reach it. */
+export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> = {
+  backup: [backup],
+  snapshot: [snapshot],
+  seal: [seal],
+  export: [exportBackup],
+  sweep: [sweep],
+  erase: [deletion, undelete, erasure],
+  restore: [restore, restoreLanded],
+  load: [load],
+  verify: [verify],
+  schedule: [schedule],
+};

@@ -1,0 +1,24 @@
+/** The same bytes; `onProgress` hears how many have passed. */
+export async function* sizeOf(
+  source: AsyncIterable<Uint8Array>,
+  onProgress: (doneBytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let doneBytes = 0;
+  for await (const chunk of source) {
+    doneBytes += chunk.byteLength;
+    onProgress(doneBytes);
+    yield chunk;
+  }
+}
+
+/** A small object, whole. */
+export async function collect(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of source) chunks.push(chunk.slice());
+  return Buffer.concat(chunks);
+}
+
+/** Bytes as a stream of one chunk. */
+export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

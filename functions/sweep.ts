@@ -1,0 +1,48 @@
+import { later, timeOf } from "../shared/backup/duration.ts";
+import type { Operation } from "../shared/backup/operation.ts";
+import type { Decision } from "../shared/backup/retention.ts";
+import { decideAll } from "../shared/pipeline/catalogue.ts";
+import type { Ports } from "../shared/pipeline/ports.ts";
+import { step } from "../shared/pipeline/step.ts";
+
+/** How long Operations are kept after their end, in seconds. */
+const operationLife = 90 * 86_400;
+
+/** Backups that one sweep puts down or erases at most; the next one goes on. */
+const batch = 100;
+
+/** Finds what has expired and asks for its deletion, and for the erasure of tombstones whose grace is over. */
+export const sweep = step<"sweep.v1.requested", Decision[]>({
+  on: "sweep.v1.requested",
+
+  async run(_work, ports, signal) {
+    const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), signal);
+    await forgetOperations(ports, signal);
+    return decisions.filter(({ action }) => action === "EXPIRE" || action === "ERASE").slice(0, batch);
+  },
+
+  async commit({ operation }, decisions, change) {
+    for (const { backup, action } of decisions) {
+      const identity = `${operation} ${backup}`;
+      if (action === "EXPIRE") await change.request("deletion.v1.requested", { backup }, identity);
+      else await change.request("erasure.v1.requested", { backup }, identity);
+    }
+    const count = (wanted: Decision["action"]): number => decisions.filter(({ action }) => action === wanted).length;
+    await change.end({ response: { expired: count("EXPIRE"), erased: count("ERASE") } });
+  },
+});
+
+async function forgetOperations({ store, clock }: Ports, signal: AbortSignal): Promise<void> {
+  const before = later(timeOf(clock.now()), -operationLife);
+  const old = await store.query<Operation>({
+    collection: "operations",
+    where: [["endTime", "<=", before]],
+    orderBy: { field: "endTime", direction: "asc" },
+    limit: 200,
+  });
+  for (const { path } of old) {
+    signal.throwIfAborted();
+    const tasks = await store.query({ collection: `${path}/tasks` });
+    await store.commit([...tasks, { path }].map((doc) => ({ kind: "remove", path: doc.path })));
+  }
+}
