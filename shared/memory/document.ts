@@ -1,0 +1,67 @@
+import { StatusError } from "../error.ts";
+
+/** Firestore's largest document (firebase.google.com/docs/firestore/quotas): 1 MiB less 4 bytes. */
+const largestDocumentBytes = 1_048_572;
+
+/**
+ * A copy of a document's data as Firestore keeps it: JSON, undefined fields left out. INVALID_ARGUMENT for what
+ * Firestore refuses: an array directly in an array, an empty or a reserved (`__x__`) field name, more than 1 MiB.
+ */
+export function keepable(path: string, data: object): unknown {
+  const text = JSON.stringify(data);
+  const sizeBytes = Buffer.byteLength(text);
+  if (sizeBytes > largestDocumentBytes) {
+    const message = `document ${path}: ${sizeBytes} bytes are too large: expected at most ${largestDocumentBytes}`;
+    throw new StatusError("INVALID_ARGUMENT", message);
+  }
+  const copy: unknown = JSON.parse(text);
+  assertKeepable(path, copy, false);
+  return copy;
+}
+
+function assertKeepable(path: string, value: unknown, inArray: boolean): void {
+  if (typeof value !== "object" || value === null) return;
+  if (Array.isArray(value)) {
+    if (inArray) throw new StatusError("INVALID_ARGUMENT", `document ${path}: an array cannot hold an array`);
+    for (const item of value) assertKeepable(path, item, true);
+    return;
+  }
+  for (const [field, child] of Object.entries(value)) {
+    if (field === "" || /^__.*__$/.test(field))
+      throw new StatusError(
+        "INVALID_ARGUMENT",
+        `document ${path}: the field name ${JSON.stringify(field)} is reserved`,
+      );
+    assertKeepable(path, child, false);
+  }
+}
+
+/** The segments of a document's path; INVALID_ARGUMENT where it cannot be one. */
+export function documentSegments(path: string): string[] {
+  const segments = path.split("/");
+  if (segments.length % 2 === 0 && segments.every(isSegment)) return segments;
+  const expected = "expected COLLECTION/DOCUMENT[/COLLECTION/DOCUMENT…]";
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    `malformed document path ${JSON.stringify(path.slice(0, 200))}: ${expected}`,
+  );
+}
+
+/** Refuses what cannot be the path of a collection, or of a group. */
+export function assertCollection(collection: string, group: boolean): void {
+  const segments = collection.split("/");
+  if ((group ? segments.length === 1 : segments.length % 2 === 1) && segments.every(isSegment)) return;
+  const expected = group ? "expected the last segment of collections" : "expected the path of a collection";
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    `malformed collection ${JSON.stringify(collection.slice(0, 200))}: ${expected}`,
+  );
+}
+
+/** firebase.google.com/docs/firestore/quotas, "Constraints on document IDs": not empty, no dots alone, not `__x__`, 1,500 bytes. */
+const isSegment = (segment: string): boolean =>
+  segment !== "" &&
+  segment !== "." &&
+  segment !== ".." &&
+  !/^__.*__$/.test(segment) &&
+  Buffer.byteLength(segment) <= 1500;

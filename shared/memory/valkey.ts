@@ -1,0 +1,145 @@
+import type { Instance } from "../backup/backup.ts";
+import { StatusError } from "../error.ts";
+import type { LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
+import type { RdbRecord } from "../rdb/entry.ts";
+import { records } from "../rdb/records.ts";
+import { writeRdb } from "../rdb/writer.ts";
+
+type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
+
+/** One deployment in memory: its shards' keys, by database and key in hex. */
+export interface MemoryServer {
+  shards: Map<string, Key>[];
+  functions: Set<string>;
+  runId: string;
+  /** Overrides what `describe` answers. */
+  answers: Partial<Server>;
+  /** What its snapshots send in place of its keys, to stand for a server that sends something else. */
+  sends: Uint8Array | undefined;
+}
+
+export interface MemoryValkey extends Valkey {
+  /** Puts a deployment behind an endpoint, empty, with so many shards. */
+  start(endpoint: string, shardCount?: number): MemoryServer;
+  /** The deployments, by endpoint. */
+  readonly servers: ReadonlyMap<string, MemoryServer>;
+  /** Nobody answers there from now on. */
+  stop(endpoint: string): void;
+}
+
+/** Valkey in memory. Its snapshots are real RDB files of version 11, in chunks of `chunkBytes`. */
+export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } = {}): MemoryValkey {
+  const servers = new Map<string, MemoryServer>();
+
+  function find({ endpoint }: Instance): MemoryServer {
+    const server = servers.get(endpoint);
+    if (server === undefined) throw new StatusError("UNAVAILABLE", `nobody answers at ${endpoint}`);
+    return server;
+  }
+
+  return {
+    servers,
+    start(endpoint, shardCount = 1) {
+      const shards = Array.from({ length: shardCount }, () => new Map<string, Key>());
+      const server = {
+        shards,
+        functions: new Set<string>(),
+        runId: `run-${servers.size + 1}`,
+        answers: {},
+        sends: undefined,
+      };
+      servers.set(endpoint, server);
+      return server;
+    },
+    stop: (endpoint) => void servers.delete(endpoint),
+    describe: async (instance) => described(find(instance)),
+    shardCount: async (instance) => find(instance).shards.length,
+    async *snapshot(instance, shard, signal) {
+      const server = find(instance);
+      const file = server.sends ?? fileOf(server, shard);
+      for (let start = 0; start < file.byteLength; start += chunkBytes) {
+        signal.throwIfAborted();
+        if (!servers.has(instance.endpoint))
+          throw new StatusError("UNAVAILABLE", `${instance.endpoint} closed the link`);
+        yield file.subarray(start, start + chunkBytes);
+      }
+    },
+    load: async (instance, source, options, signal) => await loadInto(find(instance), source, options, signal),
+  };
+}
+
+function described({ shards, functions, runId, answers }: MemoryServer): Server {
+  const databases: Server["databases"] = {};
+  for (const shard of shards)
+    for (const [name, { expireTimeMs }] of shard) {
+      const database = name.slice(0, name.indexOf(":"));
+      const { keys, expires } = databases[database] ?? { keys: 0, expires: 0 };
+      databases[database] = { keys: keys + 1, expires: expires + (expireTimeMs === -1 ? 0 : 1) };
+    }
+  return {
+    product: "Valkey",
+    version: "8.0.1",
+    rdbVersion: 11,
+    runId,
+    mode: "CLUSTER_DISABLED",
+    role: "PRIMARY",
+    replicaCount: 0,
+    databases,
+    functionCount: functions.size,
+    moduleCount: 0,
+    usedMemoryBytes: 1_000_000,
+    maxMemoryBytes: 0,
+    expiredKeys: 0,
+    maxBulkBytes: 536_870_912,
+    ...answers,
+  };
+}
+
+function fileOf({ shards, functions }: MemoryServer, shard: number): Uint8Array {
+  const keys = [...(shards[shard] ?? [])].map(([name, key]) => {
+    const [db = "0", hex = ""] = name.split(":");
+    return { kind: "record" as const, db: Number(db), key: Buffer.from(hex, "hex"), ...key };
+  });
+  const code = [...functions].map((text) => ({ kind: "function" as const, code: Buffer.from(text) }));
+  return writeRdb({ magic: "REDIS", rdbVersion: 11 }, [...code, ...keys]);
+}
+
+async function loadInto(
+  server: MemoryServer,
+  source: LoadSource,
+  options: LoadOptions,
+  signal: AbortSignal,
+): Promise<LoadResult> {
+  const result: LoadResult = { databases: {}, expiredKeys: 0, functions: 0 };
+  for await (const batch of records(source.read({ start: 0 }, signal)))
+    for (const entry of batch) {
+      signal.throwIfAborted();
+      if (entry.kind === "function") {
+        server.functions.add(Buffer.from(entry.code).toString());
+        result.functions++;
+      } else if (entry.expireTimeMs !== -1 && entry.expireTimeMs <= options.now) result.expiredKeys++;
+      else put(server, entry, options, result);
+      options.onProgress?.(entry.offset);
+    }
+  return result;
+}
+
+function put(
+  { shards }: MemoryServer,
+  { db, key, type, value, expireTimeMs }: RdbRecord,
+  options: LoadOptions,
+  result: LoadResult,
+): void {
+  const name = `${db}:${Buffer.from(key).toString("hex")}`;
+  const shard = shards[0];
+  if (shard === undefined || value === undefined)
+    throw new StatusError("INTERNAL", "a server in memory takes small records into its first shard");
+  if (shard.has(name) && !options.replace)
+    throw new StatusError("FAILED_PRECONDITION", "the target has a key already: someone else writes there");
+  shard.set(name, { type, expireTimeMs, value: Uint8Array.from(value) });
+  const { keys, expires } = result.databases[db] ?? { keys: 0, expires: 0 };
+  result.databases[db] = { keys: keys + 1, expires: expires + (expireTimeMs === -1 ? 0 : 1) };
+}
+
+/** The name under which a server in memory keeps a key. */
+export const keyName = (db: number, key: string): string => `${db}:${Buffer.from(key).toString("hex")}`;

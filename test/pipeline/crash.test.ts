@@ -1,0 +1,288 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import type { EventMap, EventType } from "../../shared/backup/event.ts";
+import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
+import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { keyName } from "../../shared/memory/valkey.ts";
+import { encodeString } from "../../shared/rdb/writer.ts";
+import { type Fault, faults } from "./crash.ts";
+import { createWorld, exports, instanceOf, type Plan, vault, type World } from "./world.ts";
+
+/** A job of the system and what must be true once it is through, whatever went wrong on the way. */
+interface Story {
+  name: string;
+  /** Puts down what the job starts from, undisturbed. */
+  prepare(world: World): Promise<void>;
+  /** The message that begins it. */
+  begin: { [T in EventType]?: EventMap[T] };
+  holds(world: World): Promise<void>;
+}
+
+const orders = backupName("orders", "nightly");
+
+async function withSource(world: World): Promise<void> {
+  const source = world.valkey.start("127.0.0.1:7001", 2);
+  for (let n = 0; n < 12; n++)
+    source.shards[n % 2]?.set(keyName(0, `key-${n}`), {
+      type: 0,
+      expireTimeMs: -1,
+      value: Uint8Array.from(encodeString("v".repeat(10 + n))),
+    });
+  source.functions.add("#!lua name=lib\nredis.register_function('f', function() return 1 end)");
+  const instance = instanceOf("orders", "127.0.0.1:7001");
+  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+}
+
+async function withBackup(world: World): Promise<void> {
+  await withSource(world);
+  await ask(world, "backup.v1.requested", { instance: "orders", backupId: "nightly" });
+}
+
+async function withTarget(world: World): Promise<void> {
+  world.valkey.start("127.0.0.1:7002");
+  const instance = instanceOf("copy", "127.0.0.1:7002");
+  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+}
+
+/** Moves a backup's times as if it had been taken long ago. */
+async function age(world: World, backup: string, fields: Partial<Backup>): Promise<void> {
+  const doc = await world.ports.store.get<Backup>(backup);
+  if (doc === undefined) throw new Error(`there is no ${backup}`);
+  await world.ports.store.commit([
+    { kind: "put", path: backup, data: { ...doc.data, ...fields }, updateTime: doc.updateTime },
+  ]);
+}
+
+async function ask<T extends EventType>(world: World, type: T, data: EventMap[T]): Promise<void> {
+  await world.events.publish({ type, data, attributes: {} });
+  await world.settle();
+  await world.clock.advance(1_000);
+}
+
+const operations = async (world: World, verb: string): Promise<Operation[]> =>
+  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", verb]] })).map(
+    ({ data }) => data,
+  );
+
+async function objectsOf(world: World, bucket: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
+  return names;
+}
+
+async function theBackup(world: World): Promise<Backup | undefined> {
+  return (await world.ports.store.get<Backup>(orders))?.data;
+}
+
+async function expectOneBackup(world: World): Promise<void> {
+  const backup = await theBackup(world);
+  expect(backup).toMatchObject({ state: "ACTIVE", verification: "CHECKED", shardCount: 2 });
+  expect(backup?.backupFiles.map(({ fileName, keys }) => [fileName, keys])).toEqual([
+    ["0.rdb", 6],
+    ["1.rdb", 6],
+  ]);
+  expect(await objectsOf(world, vault)).toEqual([`${orders}/0.rdb`, `${orders}/1.rdb`, `${orders}/manifest.json`]);
+  const collection = await world.ports.store.get<BackupCollection>(collectionName("orders"));
+  expect(collection?.data).toMatchObject({ totalBackupCount: 1, totalBackupSizeBytes: backup?.totalSizeBytes });
+  expect(collection?.data.creating).toBeUndefined();
+}
+
+/** What holds after every story: everything ended, nothing is held, nothing waits. */
+async function expectRest(world: World, verb: string): Promise<void> {
+  const ended = await operations(world, verb);
+  expect(ended.map(({ done, error }) => ({ done, error }))).toEqual([{ done: true, error: undefined }]);
+  expect(ended[0]?.holds).toEqual([]);
+  expect(await world.ports.store.query({ collection: "outbox" })).toEqual([]);
+  const tasks = await world.ports.store.query<Task>({
+    collection: "tasks",
+    group: true,
+    where: [["done", "==", false]],
+  });
+  expect(tasks).toEqual([]);
+}
+
+const stories: Story[] = [
+  {
+    name: "a backup",
+    prepare: withSource,
+    begin: { "backup.v1.requested": { instance: "orders", backupId: "nightly", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+      expect(world.events.messages.filter(({ type }) => type === "backup.v1.created").length).toBeGreaterThan(0);
+    },
+  },
+  {
+    name: "an export",
+    prepare: withBackup,
+    begin: { "export.v1.requested": { backup: orders, gcsBucket: exports, requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "export");
+      await expectOneBackup(world);
+      expect(await objectsOf(world, exports)).toEqual(await objectsOf(world, vault));
+      expect((await theBackup(world))?.pins).toEqual([]);
+    },
+  },
+  {
+    name: "a deletion",
+    prepare: withBackup,
+    begin: { "deletion.v1.requested": { backup: orders, grace: "1h", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "delete");
+      expect(await theBackup(world)).toMatchObject({ state: "DELETING" });
+      expect(await objectsOf(world, vault)).toHaveLength(3);
+    },
+  },
+  {
+    name: "an undelete",
+    async prepare(world) {
+      await withBackup(world);
+      await ask(world, "deletion.v1.requested", { backup: orders });
+    },
+    begin: { "undelete.v1.requested": { backup: orders, requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "undelete");
+      expect((await theBackup(world))?.purgeTime).toBeUndefined();
+      await expectOneBackup(world);
+    },
+  },
+  {
+    name: "a sweep that puts one backup down and erases another",
+    async prepare(world) {
+      await withBackup(world);
+      for (const backupId of ["second", "third"])
+        await ask(world, "backup.v1.requested", { instance: "orders", backupId });
+      await age(world, orders, { expireTime: "2025-12-01T00:00:00.000Z" });
+      await age(world, backupName("orders", "second"), { state: "DELETING", purgeTime: "2025-12-01T00:00:00.000Z" });
+    },
+    begin: { "sweep.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "sweep");
+      expect((await operations(world, "delete")).map(({ error }) => error)).toEqual([undefined]);
+      expect((await operations(world, "erase")).map(({ error }) => error)).toEqual([undefined]);
+      expect(await theBackup(world)).toMatchObject({ state: "DELETING" });
+      expect(await world.ports.store.get(backupName("orders", "second"))).toBeUndefined();
+      const third = backupName("orders", "third");
+      expect(await objectsOf(world, vault)).toEqual(
+        [orders, third].flatMap((name) => ["0.rdb", "1.rdb", "manifest.json"].map((file) => `${name}/${file}`)),
+      );
+      expect((await world.ports.store.get<BackupCollection>(collectionName("orders")))?.data.totalBackupCount).toBe(2);
+    },
+  },
+  {
+    name: "a restore of a backup",
+    async prepare(world) {
+      await withBackup(world);
+      await withTarget(world);
+    },
+    begin: { "restore.v1.requested": { instance: "copy", backup: orders, requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "restore");
+      await expectOneBackup(world);
+      expect((await theBackup(world))?.pins).toEqual([]);
+      await expectSameData(world);
+    },
+  },
+  {
+    name: "a restore of files in a bucket",
+    async prepare(world) {
+      await withBackup(world);
+      await withTarget(world);
+    },
+    begin: {
+      "restore.v1.requested": {
+        instance: "copy",
+        gcsSourceUris: [`gs://${vault}/${orders}/0.rdb`, `gs://${vault}/${orders}/1.rdb`],
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "restore");
+      await expectSameData(world);
+    },
+  },
+  {
+    name: "a change of an instance's schedule",
+    prepare: withSource,
+    begin: { "instance.v1.changed": { instance: "orders", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "schedule");
+      expect(await world.ports.scheduler.list()).toHaveLength(1);
+      expect(await world.ports.scheduler.get("valkeep-backup-orders")).toMatchObject({
+        cron: "0 2 * * *",
+        state: "ENABLED",
+      });
+    },
+  },
+];
+
+async function expectSameData(world: World): Promise<void> {
+  const instance = (await world.ports.store.get<Instance>(instanceName("copy")))?.data;
+  expect(instance?.restoring).toBeUndefined();
+  const source = world.valkey.servers.get("127.0.0.1:7001");
+  const target = world.valkey.servers.get("127.0.0.1:7002");
+  const wanted = new Map(source?.shards.flatMap((shard) => [...shard]));
+  expect(target?.shards[0]).toEqual(wanted);
+  expect(target?.functions).toEqual(source?.functions);
+}
+
+/** Runs a story, its `plan` counting the deliveries from its first message on. */
+async function play(story: Story, plan?: Plan, options: { isTwice?: boolean } = {}): Promise<World> {
+  const world = createWorld();
+  await story.prepare(world);
+  world.plan(plan);
+  for (const [type, data] of Object.entries(story.begin))
+    await world.events.publish({ type: type as EventType, data, attributes: {} });
+  await world.settle(options);
+  return world;
+}
+
+/** Every effect of every delivery of an undisturbed run. */
+async function effectsOf(story: Story): Promise<{ delivery: number; effect: number; name: string }[]> {
+  const world = await play(story);
+  return world.deliveries.flatMap(({ effects }, delivery) =>
+    effects.map((name, effect) => ({ delivery, effect, name })),
+  );
+}
+
+let last: World | undefined;
+afterEach(({ task }) => {
+  if (task.result?.state === "fail")
+    console.error(
+      last?.lines
+        .slice(-30)
+        .map((line) => JSON.stringify(line))
+        .join("\n"),
+    );
+});
+
+describe.each(stories)("$name", (story) => {
+  it("ends well undisturbed", async () => {
+    last = await play(story);
+    await story.holds(last);
+  });
+
+  it.each(faults)("ends well whichever effect goes wrong: %s", async (fault: Fault) => {
+    let hits = 0;
+    for (const { delivery, effect, name } of await effectsOf(story)) {
+      last = await play(story, { delivery, effect, fault });
+      if (last.wasHit()) hits++;
+      await story.holds(last).catch((cause) => {
+        throw new Error(`${fault} ${name}, effect ${effect} of delivery ${delivery}: ${cause.message}`, { cause });
+      });
+    }
+    if (fault !== "mid") expect(hits).toBeGreaterThan(0);
+  });
+
+  it("ends well when every message comes twice at once", async () => {
+    last = await play(story, undefined, { isTwice: true });
+    await story.holds(last);
+  });
+
+  it("is not disturbed by any of its messages coming again late", async () => {
+    last = await play(story);
+    for (const message of last.events.messages.slice()) await last.deliver(message);
+    await last.settle();
+    await story.holds(last);
+  });
+});
