@@ -6,7 +6,7 @@ import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { type Fault, faults } from "./crash.ts";
-import { createWorld, exports, instanceOf, type Plan, vault, type World } from "./world.ts";
+import { createWorld, exports, instanceOf, type Manner, type Plan, vault, type World } from "./world.ts";
 
 /** A job of the system and what must be true once it is through, whatever went wrong on the way. */
 interface Story {
@@ -227,13 +227,13 @@ async function expectSameData(world: World): Promise<void> {
 }
 
 /** Runs a story, its `plan` counting the deliveries from its first message on. */
-async function play(story: Story, plan?: Plan, options: { isTwice?: boolean } = {}): Promise<World> {
+async function play(story: Story, plan?: Plan, manner: Manner = {}): Promise<World> {
   const world = createWorld();
   await story.prepare(world);
   world.plan(plan);
   for (const [type, data] of Object.entries(story.begin))
     await world.events.publish({ type: type as EventType, data, attributes: {} });
-  await world.settle(options);
+  await world.settle(manner);
   return world;
 }
 
@@ -243,6 +243,19 @@ async function effectsOf(story: Story): Promise<{ delivery: number; effect: numb
   return world.deliveries.flatMap(({ effects }, delivery) =>
     effects.map((name, effect) => ({ delivery, effect, name })),
   );
+}
+
+/** Plays the story once for every effect, going wrong there; answers how often something did. */
+async function disturbEach(story: Story, fault: Fault, manner: Manner = {}): Promise<number> {
+  let hits = 0;
+  for (const { delivery, effect, name } of await effectsOf(story)) {
+    last = await play(story, { delivery, effect, fault }, manner);
+    if (last.wasHit()) hits++;
+    await story.holds(last).catch((cause) => {
+      throw new Error(`${fault} ${name}, effect ${effect} of delivery ${delivery}: ${cause.message}`, { cause });
+    });
+  }
+  return hits;
 }
 
 let last: World | undefined;
@@ -262,16 +275,21 @@ describe.each(stories)("$name", (story) => {
     await story.holds(last);
   });
 
-  it.each(faults)("ends well whichever effect goes wrong: %s", async (fault: Fault) => {
-    let hits = 0;
-    for (const { delivery, effect, name } of await effectsOf(story)) {
-      last = await play(story, { delivery, effect, fault });
-      if (last.wasHit()) hits++;
-      await story.holds(last).catch((cause) => {
-        throw new Error(`${fault} ${name}, effect ${effect} of delivery ${delivery}: ${cause.message}`, { cause });
-      });
-    }
+  it.each(faults)("ends well whichever effect goes wrong: %s", async (fault) => {
+    const hits = await disturbEach(story, fault);
     if (fault !== "mid") expect(hits).toBeGreaterThan(0);
+  });
+
+  it.each(["frozen", "thawed"] as const)(
+    "ends well when a delivery %s at any effect goes on beside its successor",
+    async (fault) => {
+      expect(await disturbEach(story, fault, { isRacing: true })).toBeGreaterThan(0);
+    },
+  );
+
+  it("ends well when Pub/Sub forgets every message of ours once", async () => {
+    last = await play(story, undefined, { isForgetful: true });
+    await story.holds(last);
   });
 
   it("ends well when every message comes twice at once", async () => {

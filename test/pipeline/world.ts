@@ -23,6 +23,13 @@ export interface Plan {
   fault: Fault;
 }
 
+/** How messages come: every one twice at once; a frozen delivery thawed beside the one that took over; each lost once. */
+export interface Manner {
+  isTwice?: boolean;
+  isRacing?: boolean;
+  isForgetful?: boolean;
+}
+
 /** The whole system in memory, on a clock that the test moves. */
 export type World = ReturnType<typeof createWorld>;
 
@@ -52,6 +59,7 @@ export function createWorld() {
   let plan: Plan | undefined;
   let deliveries: Watched[] = [];
   /** What still has to be delivered, and from when. */
+  let stillSince: number | undefined;
   let waiting: { message: PublishedMessage; due: number }[] = [];
 
   function begin(): Watched {
@@ -76,7 +84,10 @@ export function createWorld() {
       await clock.advance(0);
       await new Promise(setImmediate);
       if (outcome !== undefined) return outcome;
-      if (watched.isStill()) return "still";
+      if (watched.isStill()) {
+        stillSince ??= clock.monotonic();
+        return "still";
+      }
       if (round > 1000) throw new Error("a delivery neither ends nor stands still");
       const next = clock.nextWake();
       if (next !== undefined) await clock.advance(Math.max(0, next - clock.monotonic()));
@@ -97,6 +108,16 @@ export function createWorld() {
     if (answer !== "done") waiting.push({ message, due: clock.monotonic() + 10_000 });
   }
 
+  /** Like `deliver`, but a delivery that stands still goes on in the midst of this one: two at the same Task. */
+  async function deliverBeside(message: PublishedMessage, frozen: Watched): Promise<void> {
+    const watched = begin();
+    const work = start(watched, message);
+    while (watched.effects.length < 4 && !watched.effects.includes("store.commit")) await new Promise(setImmediate);
+    frozen.thaw();
+    const answer = await finish(watched, work);
+    if (answer !== "done") waiting.push({ message, due: clock.monotonic() + 10_000 });
+  }
+
   /** Two deliveries of one message at a time; what is said later comes again. */
   async function deliverTwice(message: PublishedMessage): Promise<void> {
     const pair = [begin(), begin()];
@@ -110,16 +131,27 @@ export function createWorld() {
   }
 
   /** Delivers, waits and ticks until nothing is left to do; a frozen delivery is thawed once the others are through. */
-  async function settle(options: { isTwice?: boolean } = {}): Promise<void> {
+  async function settle({ isTwice = false, isRacing = false, isForgetful = false }: Manner = {}): Promise<void> {
     const thawed = new Set<Watched>();
+    const forgotten = new Set<string>();
+    const stoodStill = () =>
+      deliveries.find((watched) => watched.isStill() && watched.wasHit() && !thawed.has(watched));
     for (let round = 0; round < 400; round++) {
-      for (const message of events.take()) waiting.push({ message, due: 0 });
+      for (const message of events.take()) {
+        const isLost = isForgetful && message.attributes.task !== undefined && !forgotten.has(message.attributes.task);
+        if (isLost) forgotten.add(message.attributes.task ?? "");
+        else waiting.push({ message, due: 0 });
+      }
       const due = waiting.filter((entry) => entry.due <= clock.monotonic());
       waiting = waiting.filter((entry) => entry.due > clock.monotonic());
-      for (const { message } of due) await (options.isTwice ? deliverTwice(message) : deliver(message));
+      for (const { message } of due) {
+        const frozen = isRacing && isLapsed() ? stoodStill() : undefined;
+        if (frozen !== undefined) thawed.add(frozen);
+        await (frozen ? deliverBeside(message, frozen) : isTwice ? deliverTwice(message) : deliver(message));
+      }
       if (due.length > 0) continue;
       if (waiting.length === 0 && (await isQuiet())) {
-        const frozen = deliveries.find((watched) => watched.isStill() && watched.wasHit() && !thawed.has(watched));
+        const frozen = stoodStill();
         if (frozen === undefined) return;
         thawed.add(frozen);
         frozen.thaw();
@@ -131,6 +163,11 @@ export function createWorld() {
       await tick();
     }
     throw new Error("the system does not come to rest");
+  }
+
+  /** Whether the lease of the delivery that stands still has ended, so that the next claim takes over. */
+  function isLapsed(): boolean {
+    return clock.monotonic() - (stillSince ?? clock.monotonic()) > timing.lease;
   }
 
   async function isQuiet(): Promise<boolean> {
