@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import type { Parts } from "./parts.ts";
+import { onFreePort } from "./port.ts";
+import { type RunningProcess, startProcess } from "./process.ts";
+
+/** One of our own servers, supervised: it is started again, on the same port, when it ends. */
+export interface Service {
+  /** "127.0.0.1:PORT" */
+  host: string;
+  process: RunningProcess;
+  stop(): Promise<void>;
+}
+
+export interface ServiceOptions {
+  /** The stack's directory: each service keeps its state in a folder of its own, its log in `logs`. */
+  directory: string;
+  projectId: string;
+  environment: NodeJS.ProcessEnv;
+  report: (line: string) => void;
+}
+
+/** The Cloud Storage or the Cloud Scheduler server, on its preferred port or another. */
+export function startService(
+  name: "storage" | "scheduler",
+  { directory, projectId, environment, report }: ServiceOptions,
+  preferredPort: number | undefined,
+): Promise<Service> {
+  return onFreePort(preferredPort, async (port) => {
+    const script = join(import.meta.dirname, name, "main.ts");
+    const flags = ["--directory", join(directory, name), "--port", `${port}`, "--project", projectId];
+    const running = await startProcess({
+      ...supervised,
+      name: `the ${name} server`,
+      command: [process.execPath, script, ...flags],
+      environment,
+      logFile: logFile(directory, name),
+      ready: new RegExp(`^${name} ready`),
+      report,
+    });
+    return { host: `127.0.0.1:${port}`, process: running, stop: () => running.stop() };
+  });
+}
+
+export interface FunctionOptions {
+  directory: string;
+  environment: NodeJS.ProcessEnv;
+  /** Port of each function. */
+  ports: Record<string, number>;
+  /** Module that registers the functions; the project's own where absent. */
+  source: string | undefined;
+  /** A process for each function, instead of one for all. */
+  isolate: boolean;
+  report: (line: string) => void;
+}
+
+/** The functions behind their URLs, in one process or several; one that dies is back within about a second. */
+export function startFunctions(options: FunctionOptions, parts: Parts): Promise<RunningProcess[]> {
+  const { directory, environment, ports, source, isolate, report } = options;
+  const pairs = Object.entries(ports).map(([name, port]) => `${name}=${port}`);
+  const hosts = isolate ? pairs.map((pair) => [pair]) : [pairs];
+  return Promise.all(
+    hosts.map((host) => {
+      const name = isolate ? `functions-${host[0]?.split("=")[0]}` : "functions";
+      const flags = [
+        ...host.flatMap((pair) => ["--port", pair]),
+        ...(source === undefined ? [] : ["--source", source]),
+      ];
+      const start = startProcess({
+        ...supervised,
+        name,
+        command: [process.execPath, join(import.meta.dirname, "functions.ts"), ...flags],
+        environment,
+        logFile: logFile(directory, name),
+        ready: /^functions ready/,
+        report,
+      });
+      return parts.add(start);
+    }),
+  );
+}
+
+/** Neither has anything to finish when it is asked to end: what it answered is on disk. */
+const supervised = { restart: true, stopTimeoutMs: 2_000 };
+
+/** Where a process of the stack writes what it says. */
+export function logFile(directory: string, name: string): string {
+  return join(directory, "logs", `${name}.log`);
+}
