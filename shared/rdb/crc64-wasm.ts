@@ -1,0 +1,167 @@
+import { reflectedPolynomial, sliceCount, sliceTables } from "./crc64-table.ts";
+import { assemble, code, type Func, type Local, local } from "./wasm-assembler.ts";
+
+/** The few names of the WebAssembly JavaScript interface used here; the `lib` of this project does not bring them. */
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object;
+  Instance: new (module: object) => { exports: unknown };
+};
+
+/** A block is cut into so many streams of so many bytes: few enough that tables and block share the first-level cache. */
+const streamCount = 4;
+const streamBytes = 4096;
+const blockBytes = streamCount * streamBytes;
+
+/** Bytes that are copied into the module's memory at once: the CRC reads them from the cache. */
+const inputBytes = 65536;
+
+const stateAddress = 0;
+const tableAddress = 64;
+const tableBytes = 256 * 8;
+const inputAddress = tableAddress + sliceCount * tableBytes;
+const pageBytes = 65536;
+
+type Exports = {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  /** Goes over [at, end), a multiple of 8 bytes, from the state and to the state. */
+  readonly run: (at: number, end: number) => void;
+  /** Goes over the streams of the block at `at`, side by side, and joins them. */
+  readonly block: (at: number) => void;
+};
+
+/** CRC64 in WebAssembly. */
+export type WasmCrc64 = {
+  /** Low and high half of the value: set before `update`, and read after it. */
+  readonly state: Int32Array & { 0: number; 1: number };
+  /** Takes the state over the longest multiple of 8 bytes of `bytes`; answers how many bytes that was. */
+  update(bytes: Uint8Array): number;
+};
+
+let shared: WasmCrc64 | undefined;
+
+/** The one instance. Its memory is scratch space that is used only within a synchronous call, so everyone may share it. */
+export function wasmCrc64(): WasmCrc64 {
+  shared ??= instantiate();
+  return shared;
+}
+
+function instantiate(): WasmCrc64 {
+  const pages = Math.ceil((inputAddress + inputBytes) / pageBytes);
+  const module = new WebAssembly.Module(assemble({ pages, functions: { run: runFunction(), block: blockFunction() } }));
+  const { memory, run, block } = new WebAssembly.Instance(module).exports as Exports;
+  const words = new Int32Array(memory.buffer);
+  for (let n = 0; n < sliceCount * 256; n++) {
+    words[tableAddress / 4 + 2 * n] = sliceTables.low[n] as number;
+    words[tableAddress / 4 + 2 * n + 1] = sliceTables.high[n] as number;
+  }
+  const input = new Uint8Array(memory.buffer, inputAddress, inputBytes);
+  return {
+    state: words as WasmCrc64["state"],
+    update(bytes) {
+      const whole = bytes.length - (bytes.length % 8);
+      for (let from = 0; from < whole; from += inputBytes) {
+        const length = Math.min(inputBytes, whole - from);
+        input.set(length === bytes.length ? bytes : bytes.subarray(from, from + length));
+        let at = inputAddress;
+        const end = inputAddress + length;
+        for (; at + blockBytes <= end; at += blockBytes) block(at);
+        if (at < end) run(at, end);
+      }
+      return whole;
+    },
+  };
+}
+
+/** `state = slice(state ^ 8 bytes)` until the end. */
+function runFunction(): Func {
+  const at = local(0, "i32");
+  const end = local(1, "i32");
+  const crc = local(2, "i64");
+  const word = local(3, "i64");
+  return {
+    parameters: [at, end],
+    locals: [crc, word],
+    body: [
+      crc.set(code.load64(code.constant32(0), stateAddress)),
+      code.loop(
+        word.set(code.xor64(crc.get, code.load64(at.get, 0))),
+        crc.set(slice(word.get)),
+        at.set(code.add32(at.get, code.constant32(8))),
+        code.againIf(code.lessThan32(at.get, end.get)),
+      ),
+      code.store64(code.constant32(0), stateAddress, crc.get),
+    ],
+  };
+}
+
+/**
+ * Several chains side by side hide the latency of the lookups. The CRC of a whole is the CRC of what stands before,
+ * moved over the length of what follows (a product of polynomials), xor the CRC of what follows.
+ */
+function blockFunction(): Func {
+  const at = local(0, "i32");
+  const end = local(1, "i32");
+  const factor = local(2, "i64");
+  const sum = local(3, "i64");
+  const streams = Array.from({ length: streamCount }, (_, i) => ({
+    crc: local(4 + 2 * i, "i64"),
+    word: local(5 + 2 * i, "i64"),
+    offset: i * streamBytes,
+  }));
+  return {
+    parameters: [at],
+    locals: [end, factor, sum, ...streams.flatMap(({ crc, word }) => [crc, word])],
+    body: [
+      streams[0]?.crc.set(code.load64(code.constant32(0), stateAddress)) ?? [],
+      end.set(code.add32(at.get, code.constant32(streamBytes))),
+      code.loop(
+        ...streams.map(({ crc, word, offset }) => word.set(code.xor64(crc.get, code.load64(at.get, offset)))),
+        ...streams.map(({ crc, word }) => crc.set(slice(word.get))),
+        at.set(code.add32(at.get, code.constant32(8))),
+        code.againIf(code.lessThan32(at.get, end.get)),
+      ),
+      ...streams.flatMap(({ crc }) => [...multiply(sum, factor, crc), sum.set(crc.get)]),
+      code.store64(code.constant32(0), stateAddress, sum.get),
+    ],
+  };
+}
+
+/**
+ * `target ^= sum × x^(8 × streamBytes)`, bit by bit, using up `sum`. The highest bit is the coefficient of x^0, as
+ * everything is reflected.
+ */
+function multiply(sum: Local, factor: Local, target: Local): number[][] {
+  const lowestBitEverywhere = code.shiftRightSigned64(code.shiftLeft64(factor.get, 63), 63);
+  const reduction = code.and64(code.constant64(reflectedPolynomial), lowestBitEverywhere);
+  return [
+    factor.set(code.constant64(powerOfX(8 * streamBytes))),
+    code.loop(
+      target.set(code.xor64(target.get, code.and64(factor.get, code.shiftRightSigned64(sum.get, 63)))),
+      factor.set(code.xor64(code.shiftRight64(factor.get, 1), reduction)),
+      sum.set(code.shiftLeft64(sum.get, 1)),
+      code.againIf(code.notZero64(sum.get)),
+    ),
+  ];
+}
+
+/** The xor of eight lookups: the first byte of the word has seven bytes behind it, so it is looked up in table 7. */
+function slice(word: number[]): number[] {
+  let sum: number[] | undefined;
+  for (let byte = 0; byte < 8; byte++) {
+    // The byte times 8, the size of an entry; the table's address is the load's constant offset.
+    const shifted = byte === 0 ? code.shiftLeft64(word, 3) : code.shiftRight64(word, 8 * byte - 3);
+    const entry = code.load64(
+      code.and32(code.wrap(shifted), code.constant32(0x7f8)),
+      tableAddress + (7 - byte) * tableBytes,
+    );
+    sum = sum === undefined ? entry : code.xor64(sum, entry);
+  }
+  return sum ?? [];
+}
+
+/** x^n modulo the polynomial, reflected. */
+function powerOfX(n: number): bigint {
+  let power = 1n << 63n;
+  for (let i = 0; i < n; i++) power = (power >> 1n) ^ ((power & 1n) === 1n ? reflectedPolynomial : 0n);
+  return power;
+}
