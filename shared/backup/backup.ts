@@ -111,6 +111,8 @@ export interface RdbFacts {
   databases: Record<string, { keys: number; expires: number; types: Record<string, number> }>;
   largestRecordBytes: number;
   moduleTypes: string[];
+  /** Slots that were on their way into the shard: their keys may be incomplete. */
+  slotImports: number;
   /** What the server that wrote it used (`used-mem`), where the file tells. */
   usedMemoryBytes?: number;
 }

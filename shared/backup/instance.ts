@@ -116,8 +116,10 @@ function secretReferenceOf(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
   if (/^env:[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(text)) return text;
   const path = /^file:([\x21-\x7e]{1,500})$/.exec(text)?.[1];
-  if (path !== undefined && !path.split("/").includes("..")) return text;
-  throw invalid("malformed reference to a secret: expected env:NAME or file:PATH, never the secret itself");
+  if (path !== undefined && !path.startsWith("/") && !path.split(/[/\\]/).includes("..")) return text;
+  throw invalid(
+    "malformed reference to a secret: expected env:NAME or file:PATH under the secrets directory, never the secret itself",
+  );
 }
 
 function changedConfig(config: AutomatedBackupConfig, flags: InstanceFlags): AutomatedBackupConfig {
