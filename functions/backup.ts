@@ -6,8 +6,8 @@ import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Server } from "../shared/pipeline/ports.ts";
+import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { registered } from "./instance.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for each. */
 export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({

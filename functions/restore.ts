@@ -8,11 +8,11 @@ import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
+import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
+import { collect, sizeOf } from "../shared/pipeline/stream.ts";
 import { check } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
-import { registered } from "./instance.ts";
-import { collect, sizeOf } from "./stream.ts";
 
 /** A restore that somebody asked for: of a backup, or of RDB files in a bucket. */
 export const restore = step<"restore.v1.requested", RestorePlan>({

@@ -5,7 +5,7 @@ import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { collect, once } from "./stream.ts";
+import { collect, once } from "../shared/pipeline/stream.ts";
 
 /** Writes the manifest, last, and makes the backup ACTIVE: from here on it counts. */
 export const seal = step<"seal.v1.requested">({

@@ -4,10 +4,10 @@ import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { ObjectInfo, Ports } from "../shared/pipeline/ports.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
+import { sizeOf } from "../shared/pipeline/stream.ts";
 import { checked } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 import type { RdbSummary } from "../shared/rdb/summary.ts";
-import { sizeOf } from "./stream.ts";
 
 type Shard = Work<"shard.v1.requested">;
 

@@ -1,7 +1,7 @@
-import type { Instance } from "../shared/backup/backup.ts";
-import { instanceName } from "../shared/backup/name.ts";
-import { StatusError } from "../shared/error.ts";
-import type { Change } from "../shared/pipeline/change.ts";
+import type { Instance } from "../backup/backup.ts";
+import { instanceName } from "../backup/name.ts";
+import { StatusError } from "../error.ts";
+import type { Change } from "./change.ts";
 
 /** The registered instance of this id; NOT_FOUND says how to register it. */
 export async function registered(change: Change, instanceId: string): Promise<Instance> {
