@@ -2,6 +2,7 @@ import { readFile, realpath } from "node:fs/promises";
 import { isAbsolute, resolve, sep } from "node:path";
 import { StatusError } from "./error.ts";
 
+/** Where secrets may come from. */
 export interface SecretOptions {
   /** Whether this is the local stack: only there do references to the environment and to files mean anything. */
   isLocal: boolean;

@@ -11,6 +11,7 @@ export interface PublishedMessage extends Message {
   messageId: string;
 }
 
+/** Events with the subscriber's side of them. */
 export interface MemoryEvents extends Events {
   /** Everything that was ever published, the oldest first. */
   readonly messages: readonly PublishedMessage[];

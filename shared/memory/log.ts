@@ -1,5 +1,6 @@
 import type { Log } from "../pipeline/ports.ts";
 
+/** One line as it was logged. */
 export interface LogLine {
   severity: Parameters<Log>[0];
   message: string;

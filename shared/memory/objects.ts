@@ -9,6 +9,7 @@ interface Stored {
   bytes: Buffer;
 }
 
+/** Objects with what a test does to them behind the port's back. */
 export interface MemoryObjects extends Objects {
   /** Why this object cannot be removed, until it is released: a hold or a retention policy. */
   hold(bucket: string, object: string, reason?: string): void;
@@ -30,6 +31,7 @@ export function createMemoryObjects(
   let generations = 1_700_000_000_000_000;
 
   function find(bucket: string, object: string): Stored | undefined {
+    assertName(object);
     assertBucket(bucket);
     return stored.get(uri(bucket, object));
   }
@@ -77,7 +79,6 @@ export function createMemoryObjects(
     },
     async create(bucket, object, source, metadata, signal) {
       signal?.throwIfAborted();
-      assertName(object);
       assertFree(bucket, object);
       return keep(bucket, object, await drained(source, signal), metadata);
     },
@@ -94,7 +95,6 @@ export function createMemoryObjects(
     },
     async copy(from, to, metadata, signal) {
       signal?.throwIfAborted();
-      assertName(to.object);
       const { bytes } = pinned(from);
       return keep(to.bucket, to.object, Buffer.from(bytes), metadata);
     },

@@ -4,6 +4,7 @@ import type { Doc, Store, Write } from "../pipeline/ports.ts";
 import { assertCollection, documentSegments, keepable } from "./document.ts";
 import { select } from "./query.ts";
 
+/** A store that can be looked through. */
 export interface MemoryStore extends Store {
   /** A copy of every document by its path. */
   all(): Record<string, unknown>;
