@@ -1,6 +1,6 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import type { Operation, PartResult } from "../shared/backup/operation.ts";
-import { StatusError } from "../shared/error.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Loads one part of a restore; the one that completes the set asks for verification. */
@@ -16,19 +16,17 @@ export const load = step<"part.v1.requested", PartResult>({
     const file = operation?.data.plan?.files[part];
     if (file === undefined || target === undefined)
       throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${work.operation} is gone`);
-    await work.renew();
-    const loaded = await valkey.load(
-      target.data,
-      { facts: file, read: (range, reading) => objects.read(file, range, reading) },
-      {
-        operation: work.operation.slice("operations/".length),
-        epoch: work.epoch,
-        replace: work.attempt > 1,
-        now: clock.now(),
-        onProgress: (doneBytes) => work.progress(doneBytes, file.sizeBytes),
-      },
-      signal,
-    );
+    const source = { facts: file, read: (range: Range, reading: AbortSignal) => objects.read(file, range, reading) };
+    const options = {
+      operation: work.operation.slice("operations/".length),
+      epoch: work.epoch,
+      replace: work.attempt > 1,
+      now: clock.now(),
+      onProgress: (doneBytes: number) => work.progress(doneBytes, file.sizeBytes),
+    };
+    const loaded = await valkey.load(target.data, source, options, signal).catch((error) => {
+      throw damagedOnTheWay(error, work.attempt);
+    });
     return { part, ...loaded, sizeBytes: file.sizeBytes };
   },
 
@@ -39,3 +37,14 @@ export const load = step<"part.v1.requested", PartResult>({
     if (plan.loaded.length === plan.files.length) change.ask("verification.v1.requested", { instance });
   },
 });
+
+type Range = { start: number; end?: number };
+
+/**
+ * The plan has seen this file whole, so damage that is met now was most likely done on the way: it is read again, twice.
+ */
+function damagedOnTheWay(error: unknown, attempt: number): unknown {
+  const { code, message } = asStatusError(error);
+  if (code !== "DATA_LOSS" || attempt > 2) return error;
+  return new StatusError("UNAVAILABLE", `the file arrived damaged, it is read again: ${message}`, { cause: error });
+}
