@@ -1,0 +1,104 @@
+import { type Code, StatusError } from "../error.ts";
+import type { Address } from "./address.ts";
+
+/** The commands that a backup needs, as an ACL grants them. */
+const backupGrants = "+ping +info +psync +replconf +function|stats";
+/** The commands and keys that a restore needs besides. */
+const restoreGrants = "+restore +select +function|load +client|setname +client|list +client|kill ~*";
+
+/** What the codes of Valkey's error replies mean to an operator. `%s` stands for the endpoint. */
+const replies: Record<string, [Code, string]> = {
+  WRONGPASS: ["UNAUTHENTICATED", "%s refuses the user name or password: check --auth-user and --auth-secret"],
+  NOAUTH: ["UNAUTHENTICATED", "%s asks for a password: set --auth-secret"],
+  LOADING: ["UNAVAILABLE", "%s is loading its data set: it answers once that is done"],
+  BUSY: ["UNAVAILABLE", "%s is busy with a script: SCRIPT KILL or FUNCTION KILL ends it"],
+  NOMASTERLINK: ["UNAVAILABLE", "%s is a replica that has lost its primary: mend the link or name another node"],
+  MASTERDOWN: ["UNAVAILABLE", "%s is a replica that has lost its primary: mend the link or name another node"],
+  READONLY: ["FAILED_PRECONDITION", "%s is a read-only replica: name its primary as the endpoint"],
+  MISCONF: ["UNAVAILABLE", "%s takes no writes because it cannot save to its disk: mend that, see its log"],
+  NOREPLICAS: ["UNAVAILABLE", "%s takes no writes while too few replicas are connected (min-replicas-to-write)"],
+  CLUSTERDOWN: ["UNAVAILABLE", "%s: the cluster is down: see CLUSTER INFO"],
+  MOVED: ["FAILED_PRECONDITION", "%s does not serve that slot: the cluster's slots have moved"],
+  ASK: ["FAILED_PRECONDITION", "%s is moving that slot to another node: try again when the cluster is at rest"],
+  BUSYKEY: ["FAILED_PRECONDITION", "%s, the target, has a key already: someone else writes there; stop them, empty it"],
+};
+
+/** An error reply (without its `-`) as an operator's error. `command` is what we had asked, without arguments. */
+export function replyFailure(address: Address, command: string, text: string): StatusError {
+  const code = /^[A-Z]+/.exec(text)?.[0] ?? "";
+  const known = Object.hasOwn(replies, code) ? replies[code] : undefined;
+  if (known) return new StatusError(known[0], known[1].replace("%s", address.endpoint));
+  if (code === "NOPERM") return missingPermission(address, command, text);
+  if (/max number of clients/.test(text)) {
+    return new StatusError("UNAVAILABLE", `${address.endpoint} has reached maxclients: end some clients or raise it`);
+  }
+  if (text.startsWith("DENIED")) {
+    const advice = "set a password there, or bind it to an address";
+    return new StatusError("FAILED_PRECONDITION", `${address.endpoint} runs in protected mode: ${advice}`);
+  }
+  // An "unknown command" reply repeats the arguments, and those may be keys and values.
+  const shown = text.replace(/,? with args beginning with.*$/s, "").slice(0, 200);
+  return new StatusError("UNKNOWN", `${address.endpoint} answered ${command} with: ${shown}`);
+}
+
+function missingPermission({ endpoint, user }: Address, command: string, text: string): StatusError {
+  const lacks = /'([^']+)' command/.exec(text)?.[1] ?? (/key/.test(text) ? "access to every key" : command);
+  return new StatusError(
+    "PERMISSION_DENIED",
+    `the ACL of user ${user} at ${endpoint} lacks ${lacks}: ` +
+      `ACL SETUSER ${user} ${backupGrants} (and to restore: ${restoreGrants})`,
+  );
+}
+
+/** The socket failed before the server had said anything. */
+export function connectFailure(address: Address, error: NodeJS.ErrnoException): StatusError {
+  const code = error.code ?? "";
+  if (isCertificateProblem(code)) {
+    return new StatusError(
+      "FAILED_PRECONDITION",
+      `the certificate of ${address.endpoint} is not accepted (${code}): check --ca-file and the name in the endpoint`,
+      { cause: error },
+    );
+  }
+  return nobodyAnswers(address, code || error.message, error);
+}
+
+/** No connection, or no answer on it, in time. */
+export function nobodyAnswers({ endpoint }: Address, why: string, cause?: unknown): StatusError {
+  const message = `nobody answers at ${endpoint} (${why}): check the endpoint and the firewall`;
+  return new StatusError("UNAVAILABLE", message, { cause });
+}
+
+/** The link broke while it was in use. */
+export function brokenLink({ endpoint }: Address, cause: NodeJS.ErrnoException): StatusError {
+  if (
+    cause.code === "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" ||
+    cause.code === "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE"
+  ) {
+    const advice = "set tls-auth-clients to no or optional there";
+    return new StatusError("FAILED_PRECONDITION", `${endpoint} wants a client certificate: ${advice}`, { cause });
+  }
+  return new StatusError("UNAVAILABLE", `the connection to ${endpoint} broke: ${cause.message}`, { cause });
+}
+
+export function speaksNoTls({ endpoint }: Address): StatusError {
+  const advice = "set --transit-encryption-mode=transit-encryption-disabled";
+  return new StatusError("FAILED_PRECONDITION", `${endpoint} speaks no TLS: ${advice}`);
+}
+
+export function speaksTls({ endpoint }: Address): StatusError {
+  const advice = "set --transit-encryption-mode=server-authentication and --ca-file";
+  return new StatusError("FAILED_PRECONDITION", `${endpoint} speaks only TLS: ${advice}`);
+}
+
+/** Somebody answers, but not in Valkey's protocol. */
+export function notValkey({ endpoint }: Address): StatusError {
+  return new StatusError("FAILED_PRECONDITION", `what answers at ${endpoint} is no Valkey: check the endpoint's port`);
+}
+
+/** Node's codes for what OpenSSL and the check of the name find wrong with a certificate (nodejs.org/api/tls.html). */
+function isCertificateProblem(code: string): boolean {
+  return /CERT|^ERR_TLS_CERT_ALTNAME|^UNABLE_TO_|^INVALID_CA|^PATH_LENGTH|^INVALID_PURPOSE|^HOSTNAME_MISMATCH|^CRL_/.test(
+    code,
+  );
+}

@@ -1,0 +1,43 @@
+import { StatusError } from "../error.ts";
+import type { Valkey } from "../pipeline/ports.ts";
+import { addressOf, type ResolveSecret } from "./address.ts";
+import { describe } from "./describe.ts";
+import { load } from "./load.ts";
+import { type ReplicationOptions, replicate } from "./replication.ts";
+import { countShards, nodeOf } from "./topology.ts";
+
+export type { ResolveSecret } from "./address.ts";
+
+/** `silenceMs` holds for a load too: the server may leave commands unanswered for so long. */
+export interface ValkeyOptions extends ReplicationOptions {
+  /** Turns an instance's `authSecret` into the password. Asked again for each call; its errors are passed on. */
+  resolveSecret: ResolveSecret;
+}
+
+/** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
+export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
+  return {
+    describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
+    shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
+    async *snapshot(instance, shard, signal) {
+      const address = await addressOf(instance, resolveSecret);
+      if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
+        throw new StatusError(
+          "FAILED_PRECONDITION",
+          `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
+        );
+      }
+      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : address;
+      yield* replicate(node, signal, patience);
+    },
+    async load(instance, source, options, signal) {
+      const address = await addressOf(instance, resolveSecret);
+      const shards = instance.mode === "CLUSTER" ? await countShards(instance, address, signal) : 1;
+      if (shards > 1) {
+        const message = `${instance.name} has ${shards} shards: restoring into a cluster of several is not supported`;
+        throw new StatusError("UNIMPLEMENTED", message);
+      }
+      return load(address, source, options, signal, patience);
+    },
+  };
+}

@@ -1,0 +1,28 @@
+/** The answer to INFO, as text, read into names and values. Lines of `module:` repeat; the others do not. */
+export interface Info {
+  get(name: string): string | undefined;
+  /** 0 where it is absent. */
+  number(name: string): number;
+  databases: Record<string, { keys: number; expires: number }>;
+  moduleCount: number;
+}
+
+export function parseInfo(text: string): Info {
+  const fields = new Map<string, string>();
+  const databases: Info["databases"] = {};
+  let moduleCount = 0;
+  for (const [, name = "", value = ""] of text.matchAll(/^([^#:\r\n]+):(.*?)\r?$/gm)) {
+    const database = /^db(\d+)$/.exec(name)?.[1];
+    if (database !== undefined) {
+      databases[database] = { keys: part(value, "keys"), expires: part(value, "expires") };
+    } else if (name === "module") moduleCount++;
+    else fields.set(name, value);
+  }
+  const number = (name: string) => Number(fields.get(name) ?? 0);
+  return { get: (name) => fields.get(name), number, databases, moduleCount };
+}
+
+/** `n` of `…,name=n,…`. */
+function part(value: string, name: string): number {
+  return Number(new RegExp(`(?:^|,)${name}=(\\d+)`).exec(value)?.[1] ?? 0);
+}
