@@ -1,0 +1,84 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Backup, BackupFile } from "../../../shared/backup/backup.ts";
+import { parseManifest } from "../../../shared/backup/manifest.ts";
+import { manifestObject } from "../../../shared/backup/name.ts";
+import { StatusError } from "../../../shared/error.ts";
+import type { ObjectInfo, Objects } from "../../../shared/pipeline/ports.ts";
+import { check as checkRdb } from "../../../shared/rdb/check.ts";
+import { factsOf } from "../../../shared/rdb/facts.ts";
+import { command } from "../command.ts";
+import { metered } from "../meter.ts";
+import { readBackupName } from "../names.ts";
+import { described, sizeText } from "../plain.ts";
+import type { Session } from "../session.ts";
+
+export const check = command({
+  positionals: { "INSTANCE/BACKUP": { help: "its name", read: readBackupName } },
+  flags: {},
+  example: "valkeep backups check orders/before-release",
+
+  async run({ positionals: { "INSTANCE/BACKUP": name } }, session) {
+    const { ports } = await session.connect();
+    const backup = (await ports.store.get<Backup>(name))?.data;
+    if (backup === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
+    if (backup.state === "CREATING" || backup.purgeStartTime !== undefined) {
+      const reason = backup.state === "CREATING" ? "it is still being taken" : "it is being erased";
+      throw new StatusError("FAILED_PRECONDITION", `${name} cannot be checked: ${reason}`);
+    }
+    await checkManifest(backup, ports.objects, session.signal);
+    for (const file of backup.backupFiles) await checkFile(backup, file, ports.objects, session);
+    const { totalSizeBytes, backupFiles } = backup;
+    const result = { backup: name, result: "ok", fileCount: backupFiles.length, totalSizeBytes };
+    session.print(result, described(result));
+  },
+});
+
+/** The manifest is there and names the same files as the document. */
+async function checkManifest(
+  { name, bucket, backupFiles }: Backup,
+  objects: Objects,
+  signal: AbortSignal,
+): Promise<void> {
+  const found = await objects.stat(bucket, manifestObject(name));
+  if (found === undefined) throw damaged(`gs://${bucket}/${manifestObject(name)} is missing: it cannot be restored`);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of objects.read(found, {}, signal)) chunks.push(chunk.slice());
+  const manifest = parseManifest(Buffer.concat(chunks), name);
+  if (!isDeepStrictEqual(manifest.backupFiles, backupFiles))
+    throw damaged(`gs://${bucket}/${manifestObject(name)} names other files than the backup`);
+}
+
+async function checkFile(
+  { name, bucket }: Backup,
+  file: BackupFile,
+  objects: Objects,
+  session: Session,
+): Promise<void> {
+  const { fileName, createTime: _, generation, crc32c, ...recorded } = file;
+  const object = `${name}/${fileName}`;
+  const stored = await objects.stat(bucket, object);
+  if (stored === undefined) throw damaged(`gs://${bucket}/${object} is missing`);
+  for (const [what, expected] of Object.entries({ generation, crc32c, sizeBytes: recorded.sizeBytes })) {
+    const found = stored[what as "generation" | "crc32c" | "sizeBytes"];
+    if (found !== expected) throw damaged(`gs://${bucket}/${object}: ${what} is ${found}, ${expected} was recorded`);
+  }
+  session.say(`reading ${fileName}, ${sizeText(stored.sizeBytes)}`);
+  const found = factsOf(await readWhole(stored, objects, session));
+  for (const [fact, expected] of Object.entries(recorded))
+    if (!isDeepStrictEqual(found[fact as keyof typeof found], expected))
+      throw damaged(`gs://${bucket}/${object}: its ${fact} is not what was recorded`);
+}
+
+/** Every byte, its checksums compared; an error names the object. */
+async function readWhole(stored: ObjectInfo, objects: Objects, session: Session) {
+  try {
+    return await checkRdb(metered(objects.read(stored, {}, session.signal), stored.sizeBytes, session));
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    const { code, message, offset } = error;
+    const options = { cause: error, ...(offset !== undefined && { offset }) };
+    throw new StatusError(code, `gs://${stored.bucket}/${stored.object}: ${message}`, options);
+  }
+}
+
+const damaged = (message: string): StatusError => new StatusError("DATA_LOSS", message);

@@ -1,0 +1,103 @@
+import type { Command } from "./command.ts";
+
+/** A verb in the list: it is loaded only when it is asked for, so that help and wrong usage are answered at once. */
+interface Entry {
+  summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every verb by its words. */
+export const commands: Readonly<Record<string, Entry>> = {
+  "instances create": {
+    summary: "register a Valkey, so that it can be backed up and restored into",
+    load: async () => (await import("./instances/create.ts")).create,
+  },
+  "instances list": {
+    summary: "show the registered instances",
+    load: async () => (await import("./instances/list.ts")).list,
+  },
+  "instances describe": {
+    summary: "show all that is known of an instance",
+    load: async () => (await import("./instances/describe.ts")).describe,
+  },
+  "instances update": {
+    summary: "change what is known of an instance, its schedule too",
+    load: async () => (await import("./instances/update.ts")).update,
+  },
+  "instances delete": {
+    summary: "forget an instance; its backups stay",
+    load: async () => (await import("./instances/delete.ts")).deleteInstance,
+  },
+  "instances check": {
+    summary: "try from this machine whether an instance can be reached and backed up",
+    load: async () => (await import("./instances/check.ts")).check,
+  },
+  "backups create": {
+    summary: "take a backup of an instance now",
+    load: async () => (await import("./backups/create.ts")).create,
+  },
+  "backups list": {
+    summary: "show backups, the newest first",
+    load: async () => (await import("./backups/list.ts")).list,
+  },
+  "backups describe": {
+    summary: "show all that is known of a backup",
+    load: async () => (await import("./backups/describe.ts")).describe,
+  },
+  "backups delete": {
+    summary: "delete a backup; until its grace is over it can be undeleted",
+    load: async () => (await import("./backups/delete.ts")).deleteBackup,
+  },
+  "backups undelete": {
+    summary: "take back the deletion of a backup whose grace is not over",
+    load: async () => (await import("./backups/undelete.ts")).undelete,
+  },
+  "backups export": {
+    summary: "copy a backup to a regional bucket of your own",
+    load: async () => (await import("./backups/export.ts")).exportBackup,
+  },
+  "backups check": {
+    summary: "read every byte of a backup again and compare it with what was recorded",
+    load: async () => (await import("./backups/check.ts")).check,
+  },
+  "restores create": {
+    summary: "restore a backup, or RDB files in a bucket, into an empty Valkey",
+    load: async () => (await import("./restores/create.ts")).create,
+  },
+  "operations list": {
+    summary: "show operations, the newest first",
+    load: async () => (await import("./operations/list.ts")).list,
+  },
+  "operations describe": {
+    summary: "show an operation and its tasks",
+    load: async () => (await import("./operations/describe.ts")).describe,
+  },
+  "operations wait": {
+    summary: "wait for the end of an operation; the exit code tells how it ended",
+    load: async () => (await import("./operations/wait.ts")).wait,
+  },
+  "operations cancel": {
+    summary: "end an operation that goes on",
+    load: async () => (await import("./operations/cancel.ts")).cancel,
+  },
+  "operations retry": {
+    summary: "ask again for what an operation failed to do",
+    load: async () => (await import("./operations/retry.ts")).retry,
+  },
+  "schedules list": {
+    summary: "show the jobs of Cloud Scheduler that start backups and the rest",
+    load: async () => (await import("./schedules/list.ts")).list,
+  },
+  "schedules run": {
+    summary: "fire an instance's scheduled backup now",
+    load: async () => (await import("./schedules/run.ts")).run,
+  },
+  sweep: {
+    summary: "delete what has expired and erase what was deleted",
+    load: async () => (await import("./sweep.ts")).sweep,
+  },
+  "rdb check": {
+    summary: "read an RDB file to its last byte and tell what is in it",
+    load: async () => (await import("./rdb-check.ts")).rdbCheck,
+  },
+};

@@ -1,0 +1,36 @@
+import { type Command, commonFlags, type Flag } from "./command.ts";
+import { table } from "./table.ts";
+
+/** `usage: valkeep backups create INSTANCE [flags]` */
+export function usageLine(name: string, command: Command): string {
+  const words = Object.entries(command.positionals).map(([word, { isOptional }]) => (isOptional ? `[${word}]` : word));
+  const required = Object.entries(command.flags)
+    .filter(([, { isRequired }]) => isRequired)
+    .map(([flag, { value }]) => `--${flag}=${value ?? "VALUE"}`);
+  return ["usage: valkeep", name, ...words, ...required, "[flags]"].join(" ");
+}
+
+/** Everything about one verb. */
+export function helpOf(name: string, summary: string, command: Command): string {
+  const positionals = Object.entries(command.positionals).map(([word, { help }]) => [`  ${word}`, help]);
+  const flags = Object.entries<Flag>({ ...command.flags, ...commonFlags }).map(([flag, { type, value, help }]) => [
+    `  --${flag}${type === "string" ? `=${value ?? "VALUE"}` : ""}`,
+    help,
+  ]);
+  return [usageLine(name, command), "", summary, "", table([...positionals, ...flags]), "", "example:"]
+    .concat(`  ${command.example}`)
+    .join("\n");
+}
+
+/** The verbs that there are, or those of one noun. */
+export function overview(commands: Record<string, { summary: string }>, noun?: string): string {
+  const names = Object.keys(commands).filter((name) => noun === undefined || name.split(" ")[0] === noun);
+  return [
+    `usage: valkeep ${noun ?? "NOUN"} VERB [flags]`,
+    "",
+    ...(noun === undefined ? ["Backups for Valkey that have been restored before you need them.", ""] : []),
+    table(names.map((name) => [`  ${name}`, commands[name]?.summary ?? ""])),
+    "",
+    "valkeep NOUN VERB --help tells more. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.",
+  ].join("\n");
+}

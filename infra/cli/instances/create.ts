@@ -1,0 +1,46 @@
+import type { Instance } from "../../../shared/backup/backup.ts";
+import { newInstance } from "../../../shared/backup/instance.ts";
+import { instanceName } from "../../../shared/backup/name.ts";
+import { StatusError } from "../../../shared/error.ts";
+import { submit } from "../../../shared/pipeline/submit.ts";
+import { asyncFlag, command } from "../command.ts";
+import { conclude } from "../conclude.ts";
+import { readInstanceId } from "../names.ts";
+import { settingFlags, settingsOf } from "./flags.ts";
+
+export const create = command({
+  positionals: { INSTANCE: { help: "the id to give it, such as orders", read: readInstanceId } },
+  flags: {
+    endpoint: { type: "string", value: "HOST:PORT", help: "where it answers", isRequired: true },
+    ...settingFlags,
+    ...asyncFlag,
+  },
+  example:
+    "valkeep instances create orders --endpoint=10.0.0.3:6379 --automated-backup-config-mode=enabled --fixed-frequency-schedule-start-time-hours=2",
+
+  async run({ positionals: { INSTANCE: id }, flags }, session) {
+    const settings = await settingsOf(flags);
+    const asked = { ...settings, id, endpoint: flags.endpoint };
+    newInstance({ ...asked, location: settings.location ?? "local" }, "", ""); // what is malformed needs no stack to be told
+    const { ports, location } = await session.connect();
+    const uid = ports.ids.uuid();
+    const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
+      if ((await change.read<Instance>(instanceName(id))) !== undefined)
+        throw new StatusError("ALREADY_EXISTS", `${instanceName(id)} is registered already; update changes it`);
+      const instance = newInstance({ ...asked, location: settings.location ?? location }, uid, change.now);
+      change.put(instance.name, instance);
+      tellOfDisabled(instance, flags, session.say);
+    });
+    return await conclude(name, flags.async, ports, session, () => instanceName(id));
+  },
+});
+
+function tellOfDisabled(
+  { automatedBackupConfig }: Instance,
+  flags: { "fixed-frequency-schedule-start-time-hours": string | undefined },
+  say: (line: string) => void,
+): void {
+  if (automatedBackupConfig.automatedBackupMode === "ENABLED") return;
+  if (flags["fixed-frequency-schedule-start-time-hours"] === undefined) return;
+  say("automated backups are disabled: --automated-backup-config-mode=enabled takes them");
+}

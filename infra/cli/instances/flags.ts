@@ -1,0 +1,85 @@
+import { X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import type { InstanceFlags } from "../../../shared/backup/instance.ts";
+import { StatusError } from "../../../shared/error.ts";
+import type { Flag } from "../command.ts";
+
+/** How a server is reached. */
+export const accessFlags = {
+  "transit-encryption-mode": {
+    type: "string",
+    value: "MODE",
+    help: "disabled (the default) or server-authentication: TLS",
+  },
+  "ca-file": { type: "string", value: "FILE", help: "PEM of the authority that signed the server's certificate" },
+  "auth-user": { type: "string", value: "USER", help: "the ACL user; default where absent" },
+  "auth-secret": {
+    type: "string",
+    value: "REFERENCE",
+    help: "where the password is: env:NAME, or file:PATH under .local/secrets; never the password",
+  },
+} as const satisfies Record<string, Flag>;
+
+/** What can be said of an instance at any time. */
+export const settingFlags = {
+  location: { type: "string", value: "REGION", help: "its region; backups are kept there" },
+  mode: { type: "string", value: "MODE", help: "cluster-disabled (the default) or cluster" },
+  ...accessFlags,
+  "automated-backup-config-mode": { type: "string", value: "MODE", help: "enabled or disabled (the default)" },
+  "fixed-frequency-schedule-start-time-hours": {
+    type: "string",
+    value: "HOURS",
+    help: "the hour of the daily backup, 0 to 23 in UTC",
+  },
+  "automated-backup-config-retention": {
+    type: "string",
+    value: "DAYS",
+    help: "how long automated backups are kept, 1d to 365d; 35d where absent",
+  },
+  "deletion-protection-enabled": {
+    type: "boolean",
+    help: "refuse to delete it; --no-deletion-protection-enabled ends that",
+  },
+} as const satisfies Record<string, Flag>;
+
+type Given = {
+  [K in keyof typeof settingFlags]?: (typeof settingFlags)[K]["type"] extends "boolean" ? boolean : string;
+};
+type Possible<T> = { [K in keyof T]: T[K] | undefined };
+
+/** The flags as the model takes them, the CA's file read. */
+export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags> {
+  return {
+    location: flags.location,
+    mode: flags.mode,
+    ...(await accessOf(flags)),
+    automatedBackupMode: flags["automated-backup-config-mode"],
+    startTimeHours: flags["fixed-frequency-schedule-start-time-hours"],
+    retention: flags["automated-backup-config-retention"],
+    deletionProtectionEnabled: flags["deletion-protection-enabled"],
+  };
+}
+
+/** The flags of access alone. */
+export async function accessOf(
+  flags: Possible<Pick<Given, keyof typeof accessFlags>>,
+): Promise<Pick<InstanceFlags, "transitEncryptionMode" | "caCertificate" | "authUser" | "authSecret">> {
+  const file = flags["ca-file"];
+  return {
+    transitEncryptionMode: flags["transit-encryption-mode"],
+    caCertificate: file === undefined ? undefined : await readCertificate(file),
+    authUser: flags["auth-user"],
+    authSecret: flags["auth-secret"],
+  };
+}
+
+async function readCertificate(file: string): Promise<string> {
+  try {
+    const pem = await readFile(file, "utf8");
+    new X509Certificate(pem);
+    return pem;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StatusError("INVALID_ARGUMENT", `--ca-file: ${file} is no certificate in PEM: ${reason}`, { cause });
+  }
+}

@@ -1,0 +1,34 @@
+import { changedInstance, isReachedAnew } from "../../../shared/backup/instance.ts";
+import { instanceName } from "../../../shared/backup/name.ts";
+import { StatusError } from "../../../shared/error.ts";
+import { submit } from "../../../shared/pipeline/submit.ts";
+import { asyncFlag, command } from "../command.ts";
+import { conclude } from "../conclude.ts";
+import { readInstanceId } from "../names.ts";
+import { settingFlags, settingsOf } from "./flags.ts";
+import { assertIdle, registeredIn } from "./idle.ts";
+
+export const update = command({
+  positionals: { INSTANCE: { help: "its id", read: readInstanceId } },
+  flags: {
+    endpoint: { type: "string", value: "HOST:PORT", help: "where it answers" },
+    ...settingFlags,
+    "clear-auth": { type: "boolean", help: "forget the user and the reference to the password" },
+    ...asyncFlag,
+  },
+  example: "valkeep instances update orders --automated-backup-config-retention=30d",
+
+  async run({ positionals: { INSTANCE: id }, flags }, session) {
+    const settings = { endpoint: flags.endpoint, ...(await settingsOf(flags)), clearAuth: flags["clear-auth"] };
+    if (Object.values(settings).every((value) => value === undefined))
+      throw new StatusError("INVALID_ARGUMENT", "nothing is to be changed: give a flag");
+    const { ports } = await session.connect();
+    const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
+      const before = await registeredIn(change, id);
+      const after = changedInstance(before, settings);
+      if (isReachedAnew(before, after)) await assertIdle(change, before);
+      change.put(after.name, after);
+    });
+    return await conclude(name, flags.async, ports, session, () => instanceName(id));
+  },
+});

@@ -1,0 +1,29 @@
+import { constants } from "node:os";
+import { run } from "./run.ts";
+
+const interruption = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const)
+  process.on(name, () => {
+    // Whatever listens says its last word; what does not listen is not waited for.
+    if (interruption.signal.aborted) process.exit(128 + constants.signals[name]);
+    interruption.abort();
+    setTimeout(() => process.exit(128 + constants.signals[name]), 500).unref();
+  });
+
+/** Whoever reads us (`head`) has seen enough. */
+for (const stream of [process.stdout, process.stderr])
+  stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const exitCode = await run(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  isTerminal: process.stderr.isTTY === true,
+  environment: process.env,
+  signal: interruption.signal,
+});
+
+// Google's clients keep connections open: end as soon as everything is written.
+await new Promise<void>((resolve) => process.stdout.write("", () => resolve()));
+await new Promise<void>((resolve) => process.stderr.write("", () => resolve()));
+process.exit(exitCode);

@@ -1,0 +1,57 @@
+import { parseArgs } from "node:util";
+import { StatusError } from "../../shared/error.ts";
+import { type Command, commonFlags, type Flag, type Input, type Read } from "./command.ts";
+
+/** The values of one command line. INVALID_ARGUMENT says in one sentence what is wrong with it. */
+export function parse(command: Command, args: string[]): Input {
+  const known: Record<string, Flag> = { ...commonFlags, ...command.flags };
+  const { values, positionals } = parsed(known, args);
+  const flags: Record<string, string | boolean> = {};
+  for (const [name, value] of Object.entries(values)) {
+    const read = known[name]?.read;
+    flags[name] = typeof value === "string" && read !== undefined ? readAs(`--${name}`, read, value) : value;
+  }
+  for (const [name, { isRequired }] of Object.entries(known))
+    if (isRequired && flags[name] === undefined) throw invalid(`--${name} is missing`);
+  return { positionals: named(command, positionals), flags } as Input;
+}
+
+function parsed(known: Record<string, Flag>, args: string[]) {
+  const options = Object.fromEntries(Object.entries(known).map(([name, { type }]) => [name, { type }]));
+  try {
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true, allowNegative: true });
+    return { values: values as Record<string, string | boolean>, positionals };
+  } catch (error) {
+    throw invalid(sentenceOf(error));
+  }
+}
+
+/** The first sentence of Node's message: the rest tells how to hide a flag from it. */
+function sentenceOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split(/\. To |\.\n|\n/)[0]?.replace(/^Unknown option/, "unknown flag") ?? message;
+}
+
+function named(command: Command, given: string[]): Record<string, string> {
+  const values: Record<string, string> = {};
+  const wanted = Object.entries(command.positionals);
+  for (const [i, [name, { isOptional, read }]] of wanted.entries()) {
+    const value = given[i];
+    if (value !== undefined) values[name] = read === undefined ? value : readAs(name, read, value);
+    else if (!isOptional) throw invalid(`${name} is missing`);
+  }
+  const extra = given[wanted.length];
+  if (extra !== undefined) throw invalid(`unexpected argument ${JSON.stringify(extra.slice(0, 80))}`);
+  return values;
+}
+
+function readAs(name: string, read: Read, text: string): string {
+  try {
+    return read(text);
+  } catch (error) {
+    if (error instanceof StatusError) throw new StatusError(error.code, `${name}: ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+const invalid = (message: string): StatusError => new StatusError("INVALID_ARGUMENT", message);

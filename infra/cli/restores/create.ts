@@ -1,0 +1,51 @@
+import { parseObjectUri, requestIdOf } from "../../../shared/backup/name.ts";
+import { StatusError } from "../../../shared/error.ts";
+import { submit } from "../../../shared/pipeline/submit.ts";
+import { asyncFlag, command, requestIdFlag } from "../command.ts";
+import { conclude } from "../conclude.ts";
+import { accessFlags } from "../instances/flags.ts";
+import { readBackupName } from "../names.ts";
+import { targetOf } from "./target.ts";
+
+export const create = command({
+  positionals: {},
+  flags: {
+    backup: { type: "string", value: "INSTANCE/BACKUP", help: "what to restore", read: readBackupName },
+    "gcs-source-uris": {
+      type: "string",
+      value: "URIS",
+      help: "or the files to restore: gs://BUCKET/OBJECT[,gs://BUCKET/OBJECT…]",
+      read(text) {
+        for (const uri of text.split(",")) parseObjectUri(uri);
+        return text;
+      },
+    },
+    to: {
+      type: "string",
+      value: "TARGET",
+      help: "the id of a registered instance, or HOST:PORT, which is registered",
+      isRequired: true,
+    },
+    ...accessFlags,
+    location: { type: "string", value: "REGION", help: "of a HOST:PORT that is not registered" },
+    "request-id": { ...requestIdFlag["request-id"], read: requestIdOf },
+    ...asyncFlag,
+  },
+  example: "valkeep restores create --backup=orders/before-release --to=10.0.0.9:6379",
+
+  async run({ flags }, session) {
+    const { backup, "gcs-source-uris": uris, "request-id": requestId } = flags;
+    if ((backup === undefined) === (uris === undefined))
+      throw new StatusError("INVALID_ARGUMENT", "expected one of --backup and --gcs-source-uris");
+    const { instance, register } = await targetOf(flags, session);
+    const { ports } = await session.connect();
+    const data = {
+      instance,
+      ...(backup !== undefined && { backup }),
+      ...(uris !== undefined && { gcsSourceUris: uris.split(",") }),
+      ...(requestId !== undefined && { requestId }),
+    };
+    const name = await submit(ports, "restore.v1.requested", data, register);
+    return await conclude(name, flags.async, ports, session);
+  },
+});

@@ -1,0 +1,251 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Instance } from "../../shared/backup/backup.ts";
+import { collectionName, instanceName } from "../../shared/backup/name.ts";
+import { StatusError } from "../../shared/error.ts";
+import { newOperation } from "../../shared/pipeline/identity.ts";
+import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
+import { valkeep, valkeepOn } from "./terminal.ts";
+
+const endpoint = "127.0.0.1:7001";
+let world: World;
+beforeEach(() => {
+  world = createWorld();
+});
+
+const stored = async (path = instanceName("orders")) => (await world.ports.store.get<Instance>(path))?.data;
+
+async function register(changes: Partial<Instance> = {}): Promise<void> {
+  const instance = { ...instanceOf("orders", endpoint), ...changes };
+  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+}
+
+/** An Operation that goes on and whose message nobody works at. */
+async function live(name: string): Promise<string> {
+  const operation = {
+    ...newOperation("backup.v1.requested", { instance: "orders" }, name, "2026-01-01T00:00:00.000Z"),
+  };
+  await world.ports.store.commit([{ kind: "create", path: operation.name, data: operation }]);
+  return operation.name;
+}
+
+describe("instances create", () => {
+  it("registers the instance and waits for its schedule", async () => {
+    const flags = "--automated-backup-config-mode=enabled --fixed-frequency-schedule-start-time-hours=2";
+    const { exitCode, stdout } = await valkeepOn(
+      world,
+      `instances create orders --endpoint=${endpoint} ${flags} --json`,
+    );
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toEqual(await stored());
+    expect(await stored()).toMatchObject({ endpoint, location: "asia-northeast1", engine: "SELF_MANAGED" });
+    expect(await world.ports.scheduler.list()).toMatchObject([{ cron: "0 2 * * *", data: { instance: "orders" } }]);
+  });
+
+  it("refuses an id that is registered", async () => {
+    await register();
+    const { exitCode, stderr } = await valkeepOn(world, "instances create orders --endpoint=h:1");
+    expect([exitCode, (await stored())?.endpoint]).toEqual([3, endpoint]);
+    expect(stderr).toContain("instances/orders is registered already; update changes it (ALREADY_EXISTS)");
+  });
+
+  it("says that an hour is of no use while automated backups are disabled", async () => {
+    const flags = "--fixed-frequency-schedule-start-time-hours=2 --async";
+    const { stderr } = await valkeep(`instances create orders --endpoint=h:1 ${flags}`, world);
+    expect(stderr).toContain("automated backups are disabled");
+  });
+
+  it("with --async prints the operation's name and waits for nothing", async () => {
+    const { exitCode, stdout } = await valkeep("instances create orders --endpoint=h:1 --async", {
+      ports: world.ports,
+    });
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^operations\/schedule-[0-9a-f]{16}\n$/);
+  });
+
+  it("keeps a reference to the password", async () => {
+    const line = "instances create orders --endpoint=h:1 --auth-user=backup --auth-secret=env:PASSWORD --async";
+    await valkeep(line, { ports: world.ports, environment: { PASSWORD: "hunter2" } });
+    expect(await stored()).toMatchObject({ authUser: "backup", authSecret: "env:PASSWORD" });
+    expect(JSON.stringify(world.ports.store.all())).not.toContain("hunter2");
+  });
+
+  it("refuses a CA file that holds no certificate", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "valkeep-cli-"));
+    await writeFile(join(directory, "ca.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    const flags = `--transit-encryption-mode=server-authentication --ca-file=${directory}/ca.pem`;
+    const { exitCode, stderr } = await valkeep(`instances create orders --endpoint=h:1 ${flags}`, {
+      ports: world.ports,
+    });
+    await rm(directory, { recursive: true });
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain("is no certificate in PEM");
+  });
+});
+
+describe("instances update", () => {
+  it("changes the schedule's job", async () => {
+    await register();
+    const flags = "--fixed-frequency-schedule-start-time-hours=5";
+    const { exitCode } = await valkeepOn(world, `instances update orders ${flags}`);
+    expect(exitCode).toBe(0);
+    expect(await world.ports.scheduler.list()).toMatchObject([{ cron: "0 5 * * *" }]);
+  });
+
+  it("refuses an instance that is not registered", async () => {
+    const { exitCode } = await valkeepOn(world, "instances update orders --endpoint=h:1");
+    expect(exitCode).toBe(3);
+  });
+
+  it("refuses another endpoint while a restore writes there", async () => {
+    await register({ restoring: await live("restore-1") });
+    const { exitCode, stderr } = await valkeep("instances update orders --endpoint=h:1", world);
+    expect([exitCode, (await stored())?.endpoint]).toEqual([3, endpoint]);
+    expect(stderr).toContain("is being restored by operations/restore-1");
+  });
+
+  it("changes the retention while a restore writes there", async () => {
+    await register({ restoring: await live("restore-1") });
+    const line = "instances update orders --automated-backup-config-retention=7d --async";
+    expect((await valkeep(line, world)).exitCode).toBe(0);
+    expect((await stored())?.automatedBackupConfig.retentionSeconds).toBe(7 * 86_400);
+  });
+
+  it("takes protection away with --no-deletion-protection-enabled", async () => {
+    await register({ deletionProtectionEnabled: true });
+    const line = "instances update orders --no-deletion-protection-enabled --async";
+    await valkeep(line, world);
+    expect((await stored())?.deletionProtectionEnabled).toBe(false);
+  });
+});
+
+describe("instances delete", () => {
+  const line = "instances delete orders";
+
+  it("forgets the instance and its job once the word was typed", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    const { exitCode } = await valkeepOn(world, line, { input: "delete\n" });
+    expect([exitCode, await stored(), await world.ports.scheduler.list()]).toEqual([0, undefined, []]);
+  });
+
+  it.each(["no\n", "delet", "DELETE\n", ""])("deletes nothing when %j was typed", async (input) => {
+    await register();
+    const { exitCode } = await valkeepOn(world, line, { input });
+    expect([exitCode, (await stored())?.name]).toEqual([3, "instances/orders"]);
+  });
+
+  it("asks nothing about an instance that is not there", async () => {
+    const { exitCode, stderr } = await valkeepOn(world, line);
+    expect([exitCode, stderr]).toEqual([3, "there is no instances/orders (NOT_FOUND)\n"]);
+  });
+
+  it("refuses a protected instance and says how to end that", async () => {
+    await register({ deletionProtectionEnabled: true });
+    const { exitCode, stderr } = await valkeepOn(world, `${line} --confirm=delete`);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("--no-deletion-protection-enabled");
+  });
+
+  it("refuses while a backup is being taken", async () => {
+    await register();
+    const creating = await live("backup-1");
+    const path = collectionName("orders");
+    await world.ports.store.commit([{ kind: "create", path, data: { name: path, creating } }]);
+    const { exitCode, stderr } = await valkeep(`${line} --confirm=delete`, world);
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("is being backed up by operations/backup-1");
+  });
+
+  it("leaves the backups", async () => {
+    await register();
+    world.valkey.start(endpoint);
+    await valkeepOn(world, "backups create orders --backup-id=last");
+    await valkeepOn(world, `${line} --confirm=delete`);
+    const { exitCode, stdout } = await valkeepOn(world, "backups list orders --json");
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject([{ name: "backupCollections/orders/backups/last", state: "ACTIVE" }]);
+  });
+});
+
+describe("instances list and describe", () => {
+  it("an empty list is said on standard error and is [] in JSON", async () => {
+    expect(await valkeepOn(world, "instances list")).toEqual({ exitCode: 0, stdout: "", stderr: "no instances\n" });
+    expect((await valkeepOn(world, "instances list --json")).stdout).toBe("[]\n");
+  });
+
+  it("shows a table with aligned columns", async () => {
+    await register();
+    const { stdout } = await valkeepOn(world, "instances list");
+    expect(stdout.split("\n")).toEqual([
+      "INSTANCE  ENDPOINT        MODE              LOCATION         BACKUPS             RETENTION",
+      "orders    127.0.0.1:7001  CLUSTER_DISABLED  asia-northeast1  daily at 02:00 UTC  35 d",
+      "",
+    ]);
+  });
+
+  it("describes by the id and by the full name", async () => {
+    await register();
+    const { stdout } = await valkeepOn(world, "instances describe instances/orders --json");
+    expect(JSON.parse(stdout)).toEqual(await stored());
+  });
+
+  it("refuses to describe what is not there", async () => {
+    const { exitCode, stdout } = await valkeepOn(world, "instances describe orders --json");
+    expect([exitCode, JSON.parse(stdout)]).toEqual([
+      3,
+      { error: { code: "NOT_FOUND", message: "there is no instances/orders" } },
+    ]);
+  });
+});
+
+describe("instances check", () => {
+  it("has a line for each probe of an instance that can be backed up", async () => {
+    await register();
+    world.valkey.start(endpoint);
+    const { exitCode, stdout } = await valkeepOn(world, "instances check orders");
+    expect(exitCode).toBe(0);
+    expect(stdout.split("\n").map((text) => text.split(/ {2,}/).slice(0, 2).join(" "))).toEqual([
+      "endpoint ok",
+      "tls ok",
+      "password ok",
+      "mode ok",
+      "snapshot ok",
+      "restore note",
+      "",
+    ]);
+  });
+
+  it("breaks the snapshot off at its first bytes", async () => {
+    await register();
+    world.valkey.start(endpoint);
+    let chunks = 0;
+    let hasEnded = false;
+    const valkey = {
+      ...world.valkey,
+      async *snapshot() {
+        try {
+          for (;;) yield Uint8Array.of(++chunks);
+        } finally {
+          hasEnded = true;
+        }
+      },
+    };
+    await valkeep("instances check orders", { ports: { ...world.ports, valkey } });
+    expect([chunks, hasEnded]).toEqual([1, true]);
+  });
+
+  it.each([
+    ["UNAVAILABLE", "nobody answers", "endpoint"],
+    ["FAILED_PRECONDITION", "h speaks only TLS: set …", "tls"],
+    ["UNAUTHENTICATED", "h refuses the password", "password"],
+    ["PERMISSION_DENIED", "the ACL lacks info", "acl"],
+  ] as const)("%s ends with the failed probe", async (code, message, name) => {
+    await register();
+    const valkey = { ...world.valkey, describe: () => Promise.reject(new StatusError(code, message)) };
+    const ports = { ...world.ports, valkey };
+    const { exitCode, stdout } = await valkeep("instances check orders --json", { ports });
+    expect([exitCode, JSON.parse(stdout).at(-1)]).toEqual([1, { name, state: "failed", message }]);
+  });
+});
