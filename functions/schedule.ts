@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Instance } from "../shared/backup/backup.ts";
 import { instanceName } from "../shared/backup/name.ts";
-import { scheduleOf } from "../shared/backup/schedule.ts";
+import { jobId, scheduleOf } from "../shared/backup/schedule.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Job } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
@@ -25,9 +25,6 @@ export const schedule = step<"instance.v1.changed", Instance | undefined>({
     await change.end({ response: { job: jobId(data.instance) } });
   },
 });
-
-/** The last segment of the name of an instance's job. */
-export const jobId = (instanceId: string): string => `valkeep-backup-${instanceId}`;
 
 function jobOf(instanceId: string, instance: Instance): Job | undefined {
   const due = scheduleOf(instance);

@@ -19,6 +19,9 @@ export function scheduleOf(instance: Instance): Schedule | undefined {
   return { cron: `0 ${fixedFrequencySchedule?.startTime.hours ?? 0} * * *`, timeZone: "Etc/UTC" };
 }
 
+/** The last segment of the name of an instance's Cloud Scheduler job. */
+export const jobId = (instanceId: string): string => `valkeep-backup-${instanceId}`;
+
 /** Refuses a cron that is not five fields, an unknown time zone, and a cron that never comes. */
 export function assertSchedule({ cron, timeZone }: Schedule): void {
   if (cronOf({ cron, timeZone }).nextRun() === null) throw malformed(`cron "${cron}" never comes due`);

@@ -2,7 +2,7 @@ import { timeOf } from "../../../shared/backup/duration.ts";
 import { parseEvent } from "../../../shared/backup/event.ts";
 import { operationName } from "../../../shared/backup/name.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
-import { slotOf } from "../../../shared/backup/schedule.ts";
+import { jobId, slotOf } from "../../../shared/backup/schedule.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { identityOf, operationIdFor } from "../../../shared/pipeline/identity.ts";
 import type { Job, Ports } from "../../../shared/pipeline/ports.ts";
@@ -36,11 +36,7 @@ export const run = command({
 
 /** The job of an instance's automated backups. */
 async function jobOf(instanceId: string, { scheduler }: Ports): Promise<Job> {
-  const jobs = await scheduler.list();
-  const found = jobs.find(
-    ({ type, data }) =>
-      type === "backup.v1.requested" && (Object(data) as { instance?: unknown }).instance === instanceId,
-  );
+  const found = await scheduler.get(jobId(instanceId));
   if (found !== undefined) return found;
   const advice = `valkeep instances update ${instanceId} --automated-backup-config-mode=enabled makes one`;
   throw new StatusError("NOT_FOUND", `${instanceId} has no schedule; ${advice}`);
