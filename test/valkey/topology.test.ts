@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startValkey, type ValkeyRelease, type ValkeyServer } from "../../infra/local/valkey-server.ts";
+import { check } from "../../shared/rdb/check.ts";
+import { send } from "./client.ts";
+import { calm, collect, diskless, firstAttempt, instanceAt, sourceOf, valkey } from "./fixture.ts";
+
+/** Of the slots of `{a}`, `{b}` …: 15495 and 3300 (CRC16 of the tag modulo 16384). */
+const SECOND_SHARD_KEY = "{a}";
+const FIRST_SHARD_KEY = "{b}";
+
+describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them with a replica (%s)", (version) => {
+  let nodes: ValkeyServer[];
+  let reason = "";
+  const first = () => instanceAt(nodes[0]?.endpoint ?? "", { mode: "CLUSTER" });
+
+  beforeAll(async () => {
+    nodes = await startCluster(version).catch((error: Error) => {
+      if (version === "8.0") throw error;
+      reason = error.message;
+      console.warn(`${version} is left out: ${reason}`);
+      return [];
+    });
+  });
+  afterAll(async () => {
+    for (const node of nodes) await node.stop();
+  });
+  beforeEach(({ skip }) => skip(nodes.length === 0, reason));
+
+  it("has two shards", async () => {
+    expect(await valkey.shardCount(first(), calm())).toBe(2);
+  });
+
+  it("gives each shard's keys, by its first slot, whichever node is asked", async () => {
+    const keys: number[] = [];
+    const instance = instanceAt(nodes[1]?.endpoint ?? "", { mode: "CLUSTER" });
+    for (const shard of [0, 1]) {
+      const file = await collect(valkey.snapshot(instance, shard, calm()));
+      keys.push((await check([file])).keys);
+    }
+    expect(keys).toEqual([1, 2]);
+  });
+
+  it("is read from the replica where there is one", async () => {
+    const fullSyncs = async () =>
+      Number(/sync_full:(\d+)/.exec(String(await send(nodes[2]?.endpoint ?? "", ["INFO", "stats"])))?.[1]);
+    const before = await fullSyncs();
+    await collect(valkey.snapshot(first(), 1, calm()));
+    expect(await fullSyncs()).toBe(before + 1);
+  });
+
+  it("has no shard 2", async () => {
+    await expect(collect(valkey.snapshot(first(), 2, calm()))).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  });
+
+  it("is refused as an instance without cluster mode", async () => {
+    await expect(valkey.shardCount(instanceAt(first().endpoint), calm())).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("registered as CLUSTER_DISABLED"),
+    });
+  });
+
+  it("is no target for a load yet", async () => {
+    const file = await sourceOf(await collect(valkey.snapshot(first(), 0, calm())));
+    await expect(valkey.load(first(), file, firstAttempt, calm())).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+  });
+
+  it("is not read while slots move", async () => {
+    const [one, two] = nodes as [ValkeyServer, ValkeyServer];
+    const id = String(await send(two.endpoint, ["CLUSTER", "MYID"]));
+    await send(one.endpoint, ["CLUSTER", "SETSLOT", "7", "MIGRATING", id]);
+    const counting = valkey.shardCount(first(), calm());
+    await expect(counting).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("slots are moving"),
+    });
+    await send(one.endpoint, ["CLUSTER", "SETSLOT", "7", "STABLE"]);
+  });
+});
+
+describe("a server without cluster mode", () => {
+  let server: ValkeyServer;
+  beforeAll(async () => {
+    server = await startValkey({ version: "8.0" });
+  });
+  afterAll(() => server?.stop());
+
+  it("is one shard", async () => {
+    expect(await valkey.shardCount(instanceAt(server.endpoint), calm())).toBe(1);
+  });
+
+  it("is refused as a cluster", async () => {
+    await expect(valkey.shardCount(instanceAt(server.endpoint, { mode: "CLUSTER" }), calm())).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("registered as CLUSTER,"),
+    });
+  });
+});
+
+describe("a cluster of one node", () => {
+  it("with all slots is one shard and takes a load; with a part of them it is UNAVAILABLE", async () => {
+    const node = await startValkey({ version: "8.0", args: ["--cluster-enabled", "yes", ...diskless] });
+    const instance = instanceAt(node.endpoint, { mode: "CLUSTER" });
+    try {
+      await send(node.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 0, 16_000]);
+      await expect(valkey.shardCount(instance, calm())).rejects.toMatchObject({
+        code: "UNAVAILABLE",
+        message: expect.stringContaining("16001 of 16384"),
+      });
+      await send(node.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 16_001, 16_383]);
+      await clusterIsUp([node]);
+      await send(node.endpoint, ["SET", "a", "1"], ["SET", "b", "2"]);
+      const file = await sourceOf(await collect(valkey.snapshot(instance, 0, calm())));
+      await send(node.endpoint, ["FLUSHALL"]);
+      const { databases } = await valkey.load(instance, file, firstAttempt, calm());
+      expect(databases).toEqual({ 0: { keys: 2, expires: 0 } });
+    } finally {
+      await node.stop();
+    }
+  });
+});
+
+/** Two primaries, the second with a replica, and keys in both. */
+async function startCluster(version: ValkeyRelease): Promise<ValkeyServer[]> {
+  const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", ...diskless];
+  const nodes = [];
+  for (let n = 0; n < 3; n++) nodes.push(await startValkey({ version, args }));
+  const [one, two, three] = nodes as [ValkeyServer, ValkeyServer, ValkeyServer];
+  await send(one.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 0, 8_191]);
+  await send(two.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 8_192, 16_383]);
+  for (const node of [two, three]) await send(node.endpoint, ["CLUSTER", "MEET", "127.0.0.1", one.port]);
+  await clusterIsUp(nodes);
+  const primary = String(await send(two.endpoint, ["CLUSTER", "MYID"]));
+  await until(async () => String(await send(three.endpoint, ["CLUSTER", "NODES"])).includes(primary));
+  await send(three.endpoint, ["CLUSTER", "REPLICATE", primary]);
+  await until(async () =>
+    String(await send(three.endpoint, ["INFO", "replication"])).includes("master_link_status:up"),
+  );
+  await until(async () => String(await send(one.endpoint, ["CLUSTER", "SHARDS"])).match(/online/g)?.length === 3);
+  await until(async () => String(await send(two.endpoint, ["CLUSTER", "SHARDS"])).match(/online/g)?.length === 3);
+  await send(one.endpoint, ["SET", FIRST_SHARD_KEY, "1"]);
+  await send(two.endpoint, ["SET", SECOND_SHARD_KEY, "1"], ["SET", `${SECOND_SHARD_KEY}2`, "1"], ["WAIT", 1, 0]);
+  return nodes;
+}
+
+async function clusterIsUp(nodes: ValkeyServer[]): Promise<void> {
+  for (const { endpoint } of nodes) {
+    await until(async () => String(await send(endpoint, ["CLUSTER", "INFO"])).includes("cluster_state:ok"));
+  }
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await sleep(50);
+}
