@@ -20,6 +20,12 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         "UNIMPLEMENTED",
         `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
       );
+    const writer = await lockedBy(instance.restoring, change);
+    if (writer !== undefined)
+      throw new StatusError(
+        "FAILED_PRECONDITION",
+        `${instance.name} is being restored by ${writer}: it is backed up once that is over`,
+      );
     const collection =
       (await change.read<BackupCollection>(collectionName(data.instance))) ?? emptyCollection(instance, createTime);
     const other = await lockedBy(collection.creating, change);
@@ -46,7 +52,9 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
     const doc = await store.get<Instance>(instanceName(data.instance));
     if (doc === undefined) throw new StatusError("NOT_FOUND", `${instanceName(data.instance)} was deleted meanwhile`);
     const server = await valkey.describe(doc.data, signal);
-    return { server, shardCount: await valkey.shardCount(doc.data, signal) };
+    const shardCount = await valkey.shardCount(doc.data, signal);
+    if (shardCount < 1) throw new StatusError("UNAVAILABLE", `${doc.data.name} has no shard that serves keys`);
+    return { server, shardCount };
   },
 
   async commit({ data }, { server, shardCount }, change) {

@@ -1,12 +1,15 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { defaultGrace, parseDuration } from "../shared/backup/duration.ts";
+import { defaultGrace, later, parseDuration } from "../shared/backup/duration.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
 import { counted, purging, tombstoned, undeleted } from "../shared/backup/transition.ts";
-import { StatusError } from "../shared/error.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { livePins } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
+
+/** When removing what a hold or a retention policy keeps is tried again, in seconds. */
+const blockedSeconds = 86_400;
 
 /** Puts the tombstone: DELETING, to be undone until its `purgeTime`. */
 export const deletion = step<"deletion.v1.requested">({
@@ -36,7 +39,7 @@ export const undelete = step<"undelete.v1.requested">({
  * Erases a backup whose grace is over: first the commit that nothing brings back, then the manifest, the files, the
  * document. With `operation`, only what that failed Operation left.
  */
-export const erasure = step<"erasure.v1.requested">({
+export const erasure = step<"erasure.v1.requested", number>({
   on: "erasure.v1.requested",
 
   async admit({ data: { backup, operation } }, change) {
@@ -49,10 +52,24 @@ export const erasure = step<"erasure.v1.requested">({
   async run({ data: { backup, operation } }, { store, objects, settings }, signal) {
     const doc = await store.get<Backup>(backup);
     const maker = operation ?? (doc?.data.purgeStartTime === undefined ? undefined : doc.data.operation);
-    if (maker !== undefined) await removeAll(objects, settings.vaultBucket, backup, maker, signal);
+    return maker === undefined ? 0 : await removeAll(objects, settings.vaultBucket, backup, maker, signal);
   },
 
-  async commit({ data: { backup, operation } }, _, change) {
+  async commit({ data: { backup, operation } }, blocked, change) {
+    if (blocked > 0) {
+      // A backup is asked for again by the next sweep; nobody else knows of what a failed one left.
+      if (operation !== undefined) {
+        const identity = `${change.operation.name} again`;
+        await change.request(
+          "erasure.v1.requested",
+          { backup, operation },
+          identity,
+          later(change.now, blockedSeconds),
+        );
+      }
+      const message = `${blocked} objects of ${backup} are kept by a hold or a retention policy; they are tried again`;
+      return await change.end({ error: { code: "FAILED_PRECONDITION", message } });
+    }
     if (operation === undefined) await forget(change, backup);
     await change.end({ response: { backup } });
   },
@@ -68,14 +85,25 @@ async function removeAll(
   backup: string,
   maker: string,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<number> {
+  let blocked = 0;
+  const remove = async (found: ObjectInfo): Promise<void> => {
+    try {
+      await objects.remove(found);
+    } catch (error) {
+      if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
+      blocked++;
+    }
+  };
   const isMeant = (found: ObjectInfo | undefined): found is ObjectInfo => found?.metadata.operation === maker;
   const manifest = await objects.stat(bucket, manifestObject(backup));
-  if (isMeant(manifest)) await objects.remove(manifest);
+  if (isMeant(manifest)) await remove(manifest);
+  if (blocked > 0) return blocked; // while the manifest stands, what it names stays
   for await (const found of objects.list(bucket, `${backup}/`)) {
     signal.throwIfAborted();
-    if (isMeant(found)) await objects.remove(found);
+    if (isMeant(found)) await remove(found);
   }
+  return blocked;
 }
 
 async function forget(change: Change, backup: string): Promise<void> {

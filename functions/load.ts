@@ -19,9 +19,12 @@ export const load = step<"part.v1.requested", PartResult>({
     const source = { facts: file, read: (range: Range, reading: AbortSignal) => objects.read(file, range, reading) };
     const options = {
       operation: work.operation.slice("operations/".length),
+      part,
       epoch: work.epoch,
+      confirm: () => work.renew(),
       replace: work.attempt > 1,
-      now: clock.now(),
+      now: () => clock.now(),
+      withFunctions: part === 0,
       onProgress: (doneBytes: number) => work.progress(doneBytes, file.sizeBytes),
     };
     const loaded = await valkey.load(target.data, source, options, signal).catch((error) => {

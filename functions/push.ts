@@ -11,17 +11,21 @@ export interface Delivery extends Omit<Incoming, "type"> {
 }
 
 /**
- * What functions-framework makes of a Pub/Sub push (`google.cloud.pubsub.topic.v1.messagePublished`), checked: any other body
- * reaches a function as it is. The topic is told by the event's source, which names it because the subscription's endpoint does,
- * and is one of `topics`; a function of one topic needs no telling.
+ * What functions-framework makes of a Pub/Sub push (`google.cloud.pubsub.topic.v1.messagePublished`), checked. It passes on
+ * as they are bodies that it does not recognise, and a message without data is one of them. The topic, one of `topics`, is
+ * told by the event's source, which names it because the subscription's endpoint does; by the subscription, where that is
+ * left; and a function of one topic needs no telling.
  */
 export function unpack(event: CloudEvent<unknown>, topics: readonly Topic[]): Delivery {
-  const message = Object(Object(event?.data).message) as Record<string, unknown>;
+  const body = Object(event?.data ?? event) as Record<string, unknown>;
+  const message = Object(body.message) as Record<string, unknown>;
   const { data = "", attributes = {}, messageId, publishTime } = message;
   if (typeof messageId !== "string" || typeof publishTime !== "string" || typeof data !== "string")
     throw new StatusError("INVALID_ARGUMENT", "the body is not a Pub/Sub push");
-  const told = /\/topics\/valkeep\.([^/]+)$/.exec(event.source ?? "")?.[1];
-  const topic = topics.find((name) => name === told) ?? (topics.length === 1 ? topics[0] : undefined);
+  const told =
+    /\/topics\/valkeep\.([^/]+)$/.exec(event.source ?? "") ??
+    /\/subscriptions\/valkeep\.([^/]+)\.[^./]+$/.exec(String(body.subscription ?? ""));
+  const topic = topics.find((name) => name === told?.[1]) ?? (topics.length === 1 ? topics[0] : undefined);
   if (topic === undefined) throw new StatusError("INVALID_ARGUMENT", `the push tells no topic of ${topics.join(", ")}`);
   return {
     topic,

@@ -13,21 +13,41 @@ const batch = 200;
 /** Goes on with what was left behind: outbox entries, Tasks that nobody has touched, Operations past their deadline. */
 export async function relay(ports: Ports, timing: Timing): Promise<void> {
   const now = ports.clock.now();
-  await publishOutbox(ports, timeOf(now));
+  await publishOutbox(ports, now, timing);
   await wakeTasks(ports, now, timing);
   await endOverdue(ports, timeOf(now));
 }
 
-async function publishOutbox(ports: Ports, now: string): Promise<void> {
+/** One that cannot be gone on with now must not hold up the others. */
+async function alone(path: string, ports: Ports, act: () => Promise<void>): Promise<boolean> {
+  try {
+    await act();
+    return true;
+  } catch (thrown) {
+    const { code, message } = asStatusError(thrown);
+    ports.log("ERROR", "not relayed", { path, code, reason: message });
+    return false;
+  }
+}
+
+/** Puts what failed behind the others, by `relayTime`. */
+async function putOff({ path, data, updateTime }: Doc<OutboxEntry | Task>, ports: Ports, now: number, timing: Timing) {
+  const relayTime = timeOf(now + 5 * timing.neglect);
+  await ports.store.commit([{ kind: "put", path, data: { ...data, relayTime }, updateTime }]);
+}
+
+async function publishOutbox(ports: Ports, now: number, timing: Timing): Promise<void> {
   const due = await ports.store.query<OutboxEntry>({
     collection: outboxCollection,
-    where: [["relayTime", "<=", now]],
+    where: [["relayTime", "<=", timeOf(now)]],
     orderBy: { field: "relayTime", direction: "asc" },
     limit: batch,
   });
-  for (const { path, data } of due) {
+  for (const doc of due) {
+    const { path, data } = doc;
     ports.log("INFO", "relayed", { event: idOf(path), type: data.type });
-    await publish([{ id: idOf(path), entry: data }], ports);
+    if (!(await alone(path, ports, () => publish([{ id: idOf(path), entry: data }], ports))))
+      await alone(path, ports, () => putOff(doc, ports, now, timing));
   }
 }
 
@@ -39,7 +59,9 @@ async function wakeTasks(ports: Ports, now: number, timing: Timing): Promise<voi
     orderBy: { field: "relayTime", direction: "asc" },
     limit: batch,
   });
-  for (const task of due) await wake(task, ports, now, timing);
+  for (const task of due)
+    if (!(await alone(task.path, ports, () => wake(task, ports, now, timing))))
+      await alone(task.path, ports, () => putOff(task, ports, now, timing));
 }
 
 /** Publishes a Task's message again; a Task of an Operation that has ended is left alone from now on. */
@@ -86,6 +108,8 @@ async function endOverdue(ports: Ports, now: string): Promise<void> {
       "DEADLINE_EXCEEDED",
       `not done by ${data.deadlineTime}; it was at ${data.progress.step}`,
     );
-    if (await endOperation(ports, path, error, false)) ports.log("WARNING", "overdue", { operation: path });
+    await alone(path, ports, async () => {
+      if (await endOperation(ports, path, error, false)) ports.log("WARNING", "overdue", { operation: path });
+    });
   }
 }

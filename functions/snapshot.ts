@@ -1,5 +1,6 @@
 import type { Backup, BackupFile, Instance } from "../shared/backup/backup.ts";
 import { fileName, fileObject, manifestObject } from "../shared/backup/name.ts";
+import type { Operation } from "../shared/backup/operation.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { ObjectInfo, Ports } from "../shared/pipeline/ports.ts";
@@ -49,18 +50,30 @@ export const snapshot = step<"shard.v1.requested", BackupFile>({
 async function accept(
   found: ObjectInfo,
   work: Shard,
-  { objects }: Ports,
+  { objects, store }: Ports,
   signal: AbortSignal,
 ): Promise<BackupFile | undefined> {
   const { backup, shard } = work.data;
+  const owner = found.metadata.operation ?? "";
+  const isOwn = owner === work.operation && found.metadata.shard === String(shard);
+  // Asked before the manifest is looked for: an owner that has ended by now has written its manifest by now, if ever.
+  if (!isOwn && (await isGoingOn(owner, store)))
+    throw new StatusError("ABORTED", `${found.object} belongs to ${owner}, which is still at work`);
   if ((await objects.stat(found.bucket, manifestObject(backup))) !== undefined)
     throw new StatusError("ALREADY_EXISTS", `${backup} is complete in the bucket already; nothing is overwritten`);
-  if (found.metadata.operation === work.operation && found.metadata.shard === String(shard)) {
+  if (isOwn) {
     const summary = await readBack(found, objects, signal);
     if (summary !== undefined) return fileOf(found, shard, summary);
   }
+  await work.renew();
   await objects.remove(found);
   return undefined;
+}
+
+/** Whether an object's maker is a live Operation; what names none of ours is nobody's. */
+async function isGoingOn(owner: string, store: Ports["store"]): Promise<boolean> {
+  if (!/^operations\/[a-z]+-[a-z0-9-]+$/.test(owner)) return false;
+  return (await store.get<Operation>(owner))?.data.done === false;
 }
 
 /** What reading the stored object tells; `undefined` if it is not a whole RDB file. */

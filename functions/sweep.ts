@@ -15,10 +15,13 @@ const batch = 100;
 export const sweep = step<"sweep.v1.requested", Decision[]>({
   on: "sweep.v1.requested",
 
-  async run(_work, ports, signal) {
+  async run({ operation }, ports, signal) {
     const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), signal);
     await forgetOperations(ports, signal);
-    return decisions.filter(({ action }) => action === "EXPIRE" || action === "ERASE").slice(0, batch);
+    const due = decisions.filter(({ action }) => action === "EXPIRE" || action === "ERASE");
+    // From another place each time: what cannot be erased must not stand before the others for ever.
+    const from = Number.parseInt(operation.slice(-8), 16) % Math.max(due.length, 1);
+    return [...due.slice(from), ...due.slice(0, from)].slice(0, batch);
   },
 
   async commit({ operation }, decisions, change) {

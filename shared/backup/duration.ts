@@ -14,6 +14,14 @@ export const retentionBounds = { least: day, most: 365 * day, default: 35 * day 
 /** How long a tombstone can be undone, in seconds, where nobody says otherwise. */
 export const defaultGrace = day;
 
+/** The grace of a tombstone in seconds: at most ten years, so that its end is a time that sorts as text. */
+export function graceSeconds(text: string | undefined): number {
+  if (text === undefined) return defaultGrace;
+  const seconds = parseDuration(text);
+  if (seconds <= 3650 * day) return seconds;
+  throw new StatusError("INVALID_ARGUMENT", `grace ${text} is out of bounds: expected at most 3650d`);
+}
+
 /** `14d`, `36h` or `3600s` in seconds. A number without a unit is refused: nobody should guess it. */
 export function parseDuration(text: string): number {
   const found = /^(\d{1,12})([smhdw])$/.exec(text);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
-import { parseDuration, ttlSeconds } from "./duration.ts";
+import { graceSeconds, ttlSeconds } from "./duration.ts";
 import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule } from "./schedule.ts";
@@ -11,7 +11,7 @@ const backup = checkedText(parseBackupName);
 const backupId = checkedText(backupIdOf);
 const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
-const duration = checkedText(parseDuration);
+const duration = checkedText(graceSeconds);
 const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
 const operation = z.string().max(64);
 const schedule = z
@@ -51,7 +51,12 @@ export const events = {
     .strictObject({
       instance: instanceId,
       backup: backup.optional(),
-      gcsSourceUris: z.array(checkedText(parseObjectUri)).min(1).max(250).optional(),
+      gcsSourceUris: z
+        .array(checkedText(parseObjectUri))
+        .min(1)
+        .max(250)
+        .refine((uris) => new Set(uris).size === uris.length, "names a file twice")
+        .optional(),
       requestId,
     })
     .refine((data) => (data.backup === undefined) !== (data.gcsSourceUris === undefined), {

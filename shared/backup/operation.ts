@@ -96,6 +96,8 @@ export interface PartResult {
   databases: Record<string, { keys: number; expires: number }>;
   /** Keys whose time had passed, not created. */
   expiredKeys: number;
+  /** Of the created keys, those whose time was so near that the server may have met it first. */
+  soonExpiredKeys: number;
   functions: number;
   sizeBytes: number;
 }

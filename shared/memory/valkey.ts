@@ -110,18 +110,26 @@ async function loadInto(
   options: LoadOptions,
   signal: AbortSignal,
 ): Promise<LoadResult> {
-  const result: LoadResult = { databases: {}, expiredKeys: 0, functions: 0 };
+  await options.confirm();
+  const result: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
   for await (const batch of records(source.read({ start: 0 }, signal)))
     for (const entry of batch) {
       signal.throwIfAborted();
-      if (entry.kind === "function") {
+      if (entry.kind === "record") restore(server, entry, options, result);
+      else if (options.withFunctions) {
         server.functions.add(Buffer.from(entry.code).toString());
         result.functions++;
-      } else if (entry.expireTimeMs !== -1 && entry.expireTimeMs <= options.now) result.expiredKeys++;
-      else put(server, entry, options, result);
+      }
       options.onProgress?.(entry.offset);
     }
   return result;
+}
+
+function restore(server: MemoryServer, record: RdbRecord, options: LoadOptions, result: LoadResult): void {
+  const leftMs = record.expireTimeMs === -1 ? Number.POSITIVE_INFINITY : record.expireTimeMs - options.now();
+  if (leftMs <= 0) result.expiredKeys++;
+  else put(server, record, options, result);
+  if (leftMs > 0 && leftMs <= 60_000) result.soonExpiredKeys++;
 }
 
 function put(

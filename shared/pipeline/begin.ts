@@ -2,8 +2,9 @@ import { timeOf } from "../backup/duration.ts";
 import type { EventMap, EventType } from "../backup/event.ts";
 import { operationName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
-import { asStatusError, StatusError } from "../error.ts";
+import { StatusError } from "../error.ts";
 import { Change } from "./change.ts";
+import { isUnsettled } from "./failure.ts";
 import { newOperation } from "./identity.ts";
 import { publish } from "./outbox.ts";
 import type { Ports } from "./ports.ts";
@@ -30,8 +31,8 @@ export async function begin<T extends EventType>(
     try {
       await store.commit(change.writes());
     } catch (error) {
-      if (asStatusError(error).code !== "ABORTED") throw error;
-      continue;
+      if (!isUnsettled(error)) throw error;
+      continue; // it may be there: what it asked for is in the outbox then, and `relay` publishes it
     }
     await publish(change.outgoing(), ports);
     return name;

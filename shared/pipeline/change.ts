@@ -1,4 +1,4 @@
-import { later } from "../backup/duration.ts";
+import { later, timeOf } from "../backup/duration.ts";
 import { type EventMap, type EventType, events } from "../backup/event.ts";
 import { taskName } from "../backup/name.ts";
 import type { Hold, Operation, OperationError, Task } from "../backup/operation.ts";
@@ -79,6 +79,10 @@ export class Change {
    */
   async request<T extends EventType>(type: T, data: EventMap[T], identity: string, notBefore?: string): Promise<void> {
     const operation = newOperation(type, data, operationIdFor(type, identity), this.now);
+    if (notBefore !== undefined)
+      operation.deadlineTime = timeOf(
+        Date.parse(operation.deadlineTime) + Date.parse(notBefore) - Date.parse(this.now),
+      );
     if ((await this.read(operation.name)) !== undefined) return;
     this.#written.set(operation.name, operation);
     this.#begin(operation.name, type, type, data, notBefore);

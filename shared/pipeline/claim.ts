@@ -33,6 +33,7 @@ export async function claim(
   const operationPath = operationName(envelope.operationId);
   const taskPath = taskName(envelope.operationId, envelope.kind === "task" ? envelope.taskId : envelope.type);
   const owner = ids.uuid();
+  let writtenAt = clock.monotonic();
   for (let round = 0; round < 3; round++) {
     const started = clock.monotonic();
     const [operationDoc, taskDoc] = (await store.getAll([operationPath, taskPath])) as [Doc<Operation>?, Doc<Task>?];
@@ -40,12 +41,17 @@ export async function claim(
     const now = clock.now();
     const lease = taskDoc?.data.lease;
     const isMine = lease?.owner === owner;
-    if (lease !== undefined && !isMine && Date.parse(lease.expireTime) > now) return "later";
+    if (lease !== undefined && !isMine && isAlive(lease, now, timing)) return "later";
     const fresh = begun(envelope, operationDoc, taskDoc, timeOf(now));
     if (fresh === undefined)
       throw new StatusError("NOT_FOUND", `${taskPath} is not there: its operation is older than what is kept`);
     const task = { ...fresh.task, ...(isMine ? {} : leased(fresh.task, owner, now, timing)) };
-    const claimed = { operation: fresh.operation, operationPath, taskPath, leasedUntil: started + timing.lease };
+    const claimed = {
+      operation: fresh.operation,
+      operationPath,
+      taskPath,
+      leasedUntil: (isMine ? writtenAt : started) + timing.lease,
+    };
     if (isMine && task.lease !== undefined) return { ...claimed, task: { ...task, lease: task.lease } };
     const writes: Write[] = [
       taskDoc === undefined
@@ -53,6 +59,7 @@ export async function claim(
         : { kind: "put", path: taskPath, data: task, updateTime: taskDoc.updateTime },
     ];
     if (operationDoc === undefined) writes.push({ kind: "create", path: operationPath, data: fresh.operation });
+    writtenAt = started;
     try {
       await store.commit(writes);
       if (task.lease !== undefined) return { ...claimed, task: { ...task, lease: task.lease } };
@@ -62,6 +69,12 @@ export async function claim(
     }
   }
   return "later";
+}
+
+/** A lease that ends later than any could be given now was written by a clock that went wrong: it holds nobody up. */
+function isAlive({ expireTime }: Lease, now: number, timing: Timing): boolean {
+  const left = Date.parse(expireTime) - now;
+  return left > 0 && left <= 2 * timing.lease;
 }
 
 function begun(

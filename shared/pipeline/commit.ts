@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { timeOf } from "../backup/duration.ts";
 import type { Operation, Task } from "../backup/operation.ts";
 import { asStatusError, StatusError } from "../error.ts";
@@ -8,8 +9,14 @@ import type { Doc, Ports } from "./ports.ts";
 
 export type Outgoing = { id: string; entry: OutboxEntry }[];
 
-/** How often a commit is decided anew before the delivery gives up and comes again. */
-const rounds = 20;
+/** For how long a commit is decided anew before the delivery gives up and comes again, in milliseconds. */
+const patience = 60_000;
+
+/** Milliseconds before a round; spread by Task, or the members of a set would meet again at every round. */
+function pauseBefore(round: number, taskPath: string): number {
+  const spread = createHash("sha256").update(`${taskPath} ${round}`).digest().readUInt32BE() / 2 ** 32;
+  return 20 + spread * Math.min(50 * 2 ** round, 10_000);
+}
 
 /**
  * Writes what a step decides, in one batch with its Task and Operation, if the claim still holds. `decide` is called
@@ -26,8 +33,9 @@ export async function commit(
   const { store, clock } = ports;
   let sent: Outgoing = [];
   let last: unknown;
-  for (let round = 0; round < rounds; round++) {
-    if (round > 0) await clock.sleep(20 * round);
+  const started = clock.monotonic();
+  for (let round = 0; clock.monotonic() - started < patience; round++) {
+    if (round > 0) await clock.sleep(pauseBefore(round, claim.taskPath));
     const [operation, task] = (await store.getAll([claim.operationPath, claim.taskPath])) as [
       Doc<Operation>?,
       Doc<Task>?,
@@ -49,7 +57,7 @@ export async function commit(
       last = error;
     }
   }
-  throw new StatusError("ABORTED", `${claim.taskPath} could not be committed in ${rounds} rounds`, { cause: last });
+  throw new StatusError("ABORTED", `${claim.taskPath} could not be committed in ${patience / 1000} s`, { cause: last });
 }
 
 /** The Task, done. */

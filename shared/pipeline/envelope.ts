@@ -27,14 +27,12 @@ export type Envelope =
 export function open(incoming: Incoming): Envelope {
   const { type, attributes } = incoming;
   if (attributes.eventType !== undefined && type === "object.v1.finalized") return openNotification(incoming);
-  if (
-    attributes.operation !== undefined &&
-    attributes.task !== undefined &&
-    isOurs(attributes.operation, attributes.task)
-  )
-    return { kind: "task", operationId: attributes.operation, taskId: attributes.task };
+  const { operation, task } = attributes;
+  const isTask = operation !== undefined && task !== undefined && isOurs(operation, task);
+  if (isTask && typeOf(task) === type) return { kind: "task", operationId: operation, taskId: task };
   let data: unknown;
   try {
+    if (isTask) throw invalid(`the message names a task of ${typeOf(task)}, its topic carries ${type}`);
     if (attributes.type !== undefined && attributes.type !== type)
       throw invalid(
         `the message says it is ${JSON.stringify(attributes.type.slice(0, 60))}, its topic carries ${type}`,
@@ -44,8 +42,7 @@ export function open(incoming: Incoming): Envelope {
     return requestOf(type, parseEvent(type, data), incoming);
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    const { requestId, instance } = Object(data) as Record<string, unknown>;
-    const operationId = operationIdFor(type, identityOf({ requestId, instance }, incoming));
+    const operationId = operationIdFor(type, `malformed ${incoming.messageId}`);
     return { kind: "malformed", operationId, type, error };
   }
 }
@@ -64,7 +61,8 @@ function openNotification(incoming: Incoming): Envelope {
     return requestOf(incoming.type, parseEvent("object.v1.finalized", { bucket, object, generation }), incoming);
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    const operationId = operationIdFor(incoming.type, identityOf({ bucket, object, generation }, incoming));
+    const identity = generation === "" ? undefined : { bucket, object, generation };
+    const operationId = operationIdFor(incoming.type, identityOf(identity, incoming));
     return {
       kind: "malformed",
       operationId,
@@ -81,10 +79,14 @@ function requestOf(type: EventType, data: EventMap[EventType], incoming: Incomin
 
 /** Ids that can name a Task of ours: anything else would be somebody else's path in the store. */
 function isOurs(operationId: string, taskId: string): boolean {
-  return /^[a-z]+-[a-z0-9][a-z0-9-]{0,60}$/.test(operationId) && /^[a-z0-9.:]{1,80}$/.test(taskId);
+  return /^[a-z]+-[a-z0-9][a-z0-9-]{0,60}$/.test(operationId) && /^[a-z0-9][a-z0-9.:]{0,79}$/.test(taskId);
 }
 
+/** `shard.v1.requested:0` is a task of `shard.v1.requested`: only whoever hears that may claim it. */
+const typeOf = (taskId: string): string => taskId.split(":", 1)[0] ?? "";
+
 function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.byteLength === 0) throw invalid("the message has no data, a request is JSON");
   if (bytes.byteLength > 65_536)
     throw invalid(`the message has ${bytes.byteLength} bytes, a request has at most 65536`);
   try {

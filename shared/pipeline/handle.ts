@@ -37,6 +37,8 @@ export async function handle(
   const { name, operation } = { name: claimed.taskPath, operation: claimed.operationPath };
   ports.log("INFO", "claimed", { task: name, operation, event: incoming.messageId, attempt: claimed.task.attempt });
   try {
+    if (claimed.task.attempt > timing.maxAttempts)
+      throw new StatusError("ABORTED", claimed.task.error?.message ?? "none of its attempts came back");
     await perform(step, claimed, ports, timing, arrival);
     ports.log("INFO", "done", { task: name, attempt: claimed.task.attempt });
     return "done";
@@ -118,7 +120,10 @@ async function settle(error: StatusError, claimed: Claim, ports: Ports, timing: 
     await releaseLease(error, claimed, ports, timing);
     return "later";
   }
-  const message = verdict === "retry" ? `gave up after ${attempt} attempts: ${error.message}` : error.message;
+  const message =
+    verdict === "retry"
+      ? `gave up after ${Math.min(attempt, timing.maxAttempts)} attempts: ${error.message}`
+      : error.message;
   const outgoing = await commit(claimed, ports, finished, (change) =>
     change.end({ error: { ...errorOf(error), message }, isRefusal: verdict === "refuse" }),
   );

@@ -11,10 +11,10 @@ const deadlines: Record<Verb, number> = {
   export: 6 * 3600,
   restore: 24 * 3600,
   sweep: 3600,
-  delete: 3600,
-  undelete: 3600,
-  erase: 6 * 3600,
-  schedule: 3600,
+  delete: 24 * 3600,
+  undelete: 24 * 3600,
+  erase: 24 * 3600,
+  schedule: 24 * 3600,
 };
 
 /** The id of the Operation that an event of this type and identity begins: the same identity, the same Operation. */
@@ -25,8 +25,8 @@ export function operationIdFor(type: EventType, identity: string): string {
 /** By which a message from outside is known again: its requestId, its slot, its object's generation, else its message id. */
 export function identityOf(data: unknown, message: { messageId: string; publishTime: string }): string {
   const fields = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
-  const { requestId, instance, schedule, bucket, object, generation } = fields;
-  if (typeof requestId === "string") return `request ${String(instance ?? "")} ${requestId}`;
+  const { requestId, instance, backup, schedule, bucket, object, generation } = fields;
+  if (typeof requestId === "string") return `request ${String(instance ?? backup ?? "")} ${requestId}`;
   if (bucket !== undefined && object !== undefined && generation !== undefined)
     return `object ${bucket}/${object}#${generation}`;
   if (schedule !== undefined)

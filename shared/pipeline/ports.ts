@@ -178,19 +178,29 @@ export interface LoadSource {
 }
 
 export interface LoadOptions {
-  /** The connection is called `valkeep-<operation>-<epoch>`; connections of the same operation and an earlier epoch are killed first. */
+  /**
+   * The connection is called `valkeep-<operation>-<part>-<epoch>`. Connections of the same part and an earlier epoch are
+   * killed first, and those of every other operation: one restore at a time writes into an instance.
+   */
   operation: string;
+  part: number;
   epoch: number;
+  /** Awaited once the connection has its name, before anyone is killed or anything is written: throws if the lease is gone. */
+  confirm(): Promise<void>;
   /** Overwrite keys: only for a part that was begun before. Without it a key that exists is FAILED_PRECONDITION. */
   replace: boolean;
-  /** Keys whose time is at or before this are counted, not created. Milliseconds since 1970. */
-  now: number;
+  /** The time, milliseconds since 1970: keys whose time has come when their turn does are counted, not created. */
+  now(): number;
+  /** Load the function libraries too: only one part of a restore does, as every shard's file holds all of them. */
+  withFunctions: boolean;
   onProgress?: (doneBytes: number) => void;
 }
 
 export interface LoadResult {
   databases: Record<string, { keys: number; expires: number }>;
   expiredKeys: number;
+  /** Created keys whose time was so near that the server may have met it first: it then answers as if it had created them. */
+  soonExpiredKeys: number;
   functions: number;
 }
 

@@ -4,6 +4,7 @@ import type { Operation } from "../backup/operation.ts";
 import { asStatusError, StatusError } from "../error.ts";
 import { begin } from "./begin.ts";
 import { Change } from "./change.ts";
+import { isUnsettled } from "./failure.ts";
 import { identityOf, operationIdFor } from "./identity.ts";
 import { publish } from "./outbox.ts";
 import type { Ports } from "./ports.ts";
@@ -32,18 +33,23 @@ export async function endOperation(
   isRefusal: boolean,
 ): Promise<boolean> {
   const { store, clock } = ports;
+  let mine: string | undefined;
   for (let round = 0; round < 20; round++) {
     const operation = await store.get<Operation>(name);
     if (operation === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
-    if (operation.data.done) return false;
+    const { done, endTime, error: cause } = operation.data;
+    if (done) return mine !== undefined && endTime === mine && cause?.message === error.message;
     const change = new Change(store, timeOf(clock.now()), operation);
     await change.end({ error: { code: error.code, message: error.message }, isRefusal });
     try {
       await store.commit(change.writes());
-      await publish(change.outgoing(), ports);
+      await publish(change.outgoing(), ports).catch((thrown) =>
+        ports.log("WARNING", "left to relay", { operation: name, code: asStatusError(thrown).code }),
+      );
       return true;
     } catch (thrown) {
-      if (asStatusError(thrown).code !== "ABORTED") throw thrown;
+      if (!isUnsettled(thrown)) throw thrown;
+      mine = change.now;
     }
     await clock.sleep(20 * (round + 1));
   }

@@ -6,7 +6,10 @@ import type { Link } from "./link.ts";
 
 export interface Attempt {
   operation: string;
+  part: number;
   epoch: number;
+  /** Throws if the lease of the attempt is gone. */
+  confirm(): Promise<void>;
 }
 
 /**
@@ -17,15 +20,19 @@ export interface Attempt {
 export async function fence(link: Link, address: Address, attempt: Attempt, signal: AbortSignal): Promise<void> {
   const { operation, epoch } = attempt;
   const isNamed = await ifAllowed(link.ask("CLIENT", "SETNAME", connectionName(attempt)));
+  // Whoever takes over from here on sees the name; whoever has taken over already is why this throws.
+  await attempt.confirm();
   if (isNamed === undefined) return;
   await withClient(address, signal, async (ask) => {
-    const clients = await epochsAt(ask, operation);
-    const later = clients.find((client) => client.epoch > epoch);
+    const clients = await connectionsAt(ask);
+    const own = clients.filter((client) => isSamePart(client, attempt));
+    const later = own.find((client) => client.epoch > epoch);
     if (later !== undefined) {
       const message = `attempt ${later.epoch} of ${operation} writes to ${address.endpoint}, this was ${epoch}`;
       throw new StatusError("ABORTED", message);
     }
-    await kill(ask, clients, epoch - 1);
+    const strangers = clients.filter((client) => client.operation !== operation);
+    await kill(ask, [...strangers, ...own.filter((client) => client.epoch < epoch)]);
   });
 }
 
@@ -38,42 +45,44 @@ const DROP_TIMEOUT_MS = 1_000;
  */
 export async function dropUnfinished(address: Address, attempt: Attempt): Promise<void> {
   const done = withClient(address, AbortSignal.timeout(DROP_TIMEOUT_MS), async (ask) =>
-    kill(ask, await epochsAt(ask, attempt.operation), attempt.epoch),
+    kill(
+      ask,
+      (await connectionsAt(ask)).filter((client) => isSamePart(client, attempt) && client.epoch <= attempt.epoch),
+    ),
   );
   await done.catch(() => undefined);
 }
 
 interface Connection {
   id: string;
+  operation: string;
+  part: number;
   epoch: number;
 }
 
-/** The connections of an operation. */
-async function epochsAt(ask: Ask, operation: string): Promise<Connection[]> {
+const isSamePart = (one: Connection, { operation, part }: Attempt): boolean =>
+  one.operation === operation && one.part === part;
+
+/** The connections of every load. */
+async function connectionsAt(ask: Ask): Promise<Connection[]> {
   const lines = String((await ifAllowed(ask("CLIENT", "LIST"))) ?? "");
-  const clients = [...lines.matchAll(/^id=(\d+) .*? name=(\S*) /gm)];
-  return clients.flatMap(([, id = "", name = ""]) => {
-    const epoch = epochOf(name, operation);
-    return epoch === undefined ? [] : [{ id, epoch }];
-  });
+  const clients = [...lines.matchAll(/^id=(\d+) .*? name=valkeep-(\S+)-(\d+)-(\d+) /gm)];
+  return clients.map(([, id = "", operation = "", part, epoch]) => ({
+    id,
+    operation,
+    part: Number(part),
+    epoch: Number(epoch),
+  }));
 }
 
-async function kill(ask: Ask, connections: Connection[], lastEpoch: number): Promise<void> {
-  for (const { id, epoch } of connections) {
-    if (epoch <= lastEpoch) await ifAllowed(ask("CLIENT", "KILL", "ID", id));
-  }
+async function kill(ask: Ask, connections: Connection[]): Promise<void> {
+  for (const { id } of connections) await ifAllowed(ask("CLIENT", "KILL", "ID", id));
 }
 
 /** INVALID_ARGUMENT: the server takes no such name. */
-function connectionName({ operation, epoch }: Attempt): string {
+function connectionName({ operation, part, epoch }: Attempt): string {
   if (!/^[!-~]+$/.test(operation)) {
     throw new StatusError("INVALID_ARGUMENT", "an operation's id must be printable ASCII without spaces");
   }
-  return `valkeep-${operation}-${epoch}`;
-}
-
-function epochOf(name: string, operation: string): number | undefined {
-  const prefix = `valkeep-${operation}-`;
-  const epoch = name.slice(prefix.length);
-  return name.startsWith(prefix) && /^\d+$/.test(epoch) ? Number(epoch) : undefined;
+  return `valkeep-${operation}-${part}-${epoch}`;
 }

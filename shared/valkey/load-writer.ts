@@ -7,9 +7,12 @@ import { command } from "./resp.ts";
 import { BLOCK_BYTES } from "./resp-writer.ts";
 import { encodeRestore, type RestoreStyle, restoreBytes } from "./restore-command.ts";
 
+/** A key that expires so soon may be met by the server after its time: RESTORE then answers OK and creates nothing. */
+const SOON_MS = 60_000;
+
 /** Turns the entries of a file into commands, in their order, and counts what it asked for. */
 export class LoadWriter {
-  readonly result: LoadResult = { databases: {}, expiredKeys: 0, functions: 0 };
+  readonly result: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
   readonly #pipeline: Pipeline;
   readonly #source: LoadSource;
   readonly #options: LoadOptions;
@@ -29,16 +32,18 @@ export class LoadWriter {
 
   /** Answers a promise only if it has to wait. */
   write(entry: RdbEntry): Promise<void> | undefined {
-    if (entry.kind === "function") return this.#loadFunction(entry);
+    if (entry.kind === "function") return this.#options.withFunctions ? this.#loadFunction(entry) : undefined;
     const { expireTimeMs, value, db } = entry;
     const expires = expireTimeMs !== -1;
-    if (expires && expireTimeMs <= this.#options.now) {
+    const leftMs = expires ? expireTimeMs - this.#options.now() : Number.POSITIVE_INFINITY;
+    if (leftMs <= 0) {
       this.result.expiredKeys++;
       return undefined;
     }
     if (db !== this.#database || this.#counts === undefined) return this.#select(entry);
     this.#counts.keys++;
     if (expires) this.#counts.expires++;
+    if (leftMs <= SOON_MS) this.result.soonExpiredKeys++;
     const { writer } = this.#pipeline;
     if (value === undefined || !writer.hasRoom(restoreBytes(entry, value.length))) return this.#restoreSlowly(entry);
     this.#pipeline.queue(entry.type);

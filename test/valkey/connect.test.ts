@@ -5,7 +5,7 @@ import { freePort } from "../../infra/local/port.ts";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import { send } from "./client.ts";
-import { calm, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
+import { calm, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 import { startTlsValkey, type TlsServer } from "./tls-server.ts";
 
 const tls = { transitEncryptionMode: "SERVER_AUTHENTICATION" } as const;
@@ -37,8 +37,7 @@ const calls = {
   snapshot: async (instance: Instance) => {
     for await (const _ of valkey.snapshot(instance, 0, calm()));
   },
-  load: async (instance: Instance) =>
-    valkey.load(instance, file, { operation: "o", epoch: 1, replace: false, now: 0 }, calm()),
+  load: async (instance: Instance) => valkey.load(instance, file, firstAttempt, calm()),
 };
 
 describe.each(Object.entries(calls))("%s", (_name, call) => {

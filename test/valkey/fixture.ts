@@ -76,4 +76,12 @@ export function signal({ pid }: ValkeyServer, name: NodeJS.Signals): void {
   process.kill(pid, name);
 }
 
-export const firstAttempt = { operation: "restore-7", epoch: 1, replace: false, now: 0 };
+export const firstAttempt = {
+  operation: "restore-7",
+  part: 0,
+  epoch: 1,
+  confirm: async () => undefined,
+  replace: false,
+  now: () => 0,
+  withFunctions: true,
+};

@@ -30,17 +30,22 @@ describe("a load", () => {
 
   it("answers what it created, by database", async () => {
     const each = { keys: 640, expires: 206 };
-    expect(await load(file)).toEqual({ databases: { 0: each, 3: each, 15: each }, expiredKeys: 0, functions: 2 });
+    expect(await load(file)).toEqual({
+      databases: { 0: each, 3: each, 15: each },
+      expiredKeys: 0,
+      soonExpiredKeys: 0,
+      functions: 2,
+    });
   });
 
   it("creates no key whose time is at or before now, and counts it", async () => {
     // The file's first many:* expire at 4102444800123 (many:0), +3 (many:3), +6 …; others at +0 to +4.
     const now = 4_102_444_800_123;
-    const result = await load(file, { ...firstAttempt, now });
+    const result = await load(file, { ...firstAttempt, now: () => now });
     const left = String(await send(target.endpoint, ["INFO", "keyspace"]));
     expect({ result, left }).toEqual({
       // Three of each database: expires:far, expires:at-a-second, many:0.
-      result: { databases: counts(637, 203), expiredKeys: 9, functions: 2 },
+      result: { databases: counts(637, 203), expiredKeys: 9, soonExpiredKeys: 609, functions: 2 },
       left: expect.stringMatching(/db0:keys=637,expires=203.*db3:keys=637,expires=203.*db15:keys=637,expires=203/s),
     });
   });

@@ -1,0 +1,75 @@
+import { describe, expect, it } from "vitest";
+import type { Backup } from "../../shared/backup/backup.ts";
+import { backupName } from "../../shared/backup/name.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
+import { keyName } from "../../shared/memory/valkey.ts";
+import { encodeString } from "../../shared/rdb/writer.ts";
+import { createWorld, instanceOf, type World } from "./world.ts";
+
+const nightly = backupName("orders", "nightly");
+
+async function start(): Promise<World> {
+  const world = createWorld();
+  const source = world.valkey.start("127.0.0.1:7001", 2);
+  for (let n = 0; n < 4; n++)
+    source.shards[n % 2]?.set(keyName(0, `key-${n}`), {
+      type: 0,
+      expireTimeMs: -1,
+      value: Uint8Array.from(encodeString("v")),
+    });
+  world.valkey.start("127.0.0.1:7002");
+  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
+    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  return world;
+}
+
+/** The n-th commit goes through, or not, and is answered with an error; answers whether there was one. */
+function answerAt(
+  world: World,
+  at: number,
+  code: "ABORTED" | "RESOURCE_EXHAUSTED" | "UNAVAILABLE",
+  isApplied: boolean,
+): () => boolean {
+  const { store } = world.ports;
+  const commit = store.commit.bind(store);
+  let calls = 0;
+  store.commit = async (writes) => {
+    const isHere = calls++ === at;
+    if (!isHere || isApplied) await commit(writes);
+    if (isHere) throw new StatusError(code, "answered with an error");
+  };
+  return () => calls > at;
+}
+
+describe.each(["ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const)("a commit that is answered %s", (code) => {
+  it.each([true, false])("and was applied: %s, disturbs neither a backup nor its restore", async (isApplied) => {
+    for (let at = 0; ; at++) {
+      const world = await start();
+      const isMet = answerAt(world, at, code, isApplied);
+      await world.events.publish({
+        type: "backup.v1.requested",
+        data: { instance: "orders", backupId: "nightly", requestId: "r" },
+        attributes: {},
+      });
+      await world.settle();
+      expect({ at, state: (await world.ports.store.get<Backup>(nightly))?.data.state }).toEqual({
+        at,
+        state: "ACTIVE",
+      });
+      await world.events.publish({
+        type: "restore.v1.requested",
+        data: { instance: "copy", backup: nightly, requestId: "r" },
+        attributes: {},
+      });
+      await world.settle();
+      const operations = await world.ports.store.query<Operation>({ collection: "operations" });
+      expect(operations.map(({ data }) => [data.verb, data.done, data.error, data.holds])).toEqual([
+        ["backup", true, undefined, []],
+        ["restore", true, undefined, []],
+      ]);
+      expect(await world.ports.store.query({ collection: "outbox" })).toEqual([]);
+      if (!isMet()) break;
+    }
+  });
+});
