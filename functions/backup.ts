@@ -34,7 +34,8 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         "FAILED_PRECONDITION",
         `${instance.name} is being backed up by ${other}: one backup at a time; wait for it or cancel it`,
       );
-    const name = backupName(data.instance, data.backupId ?? automaticBackupId(createTime, instance.uid));
+    const held = change.operation.holds.find(({ kind }) => kind === "draft")?.path;
+    const name = held ?? backupName(data.instance, data.backupId ?? automaticBackupId(createTime, instance.uid));
     const existing = await change.read<Backup>(name);
     if (existing !== undefined && existing.operation !== change.operation.name)
       throw new StatusError("ALREADY_EXISTS", `${name} exists already; choose another backup id`);

@@ -8,6 +8,12 @@ import { livePins } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
+/** Whose objects were removed, and how many of them could not be. */
+interface Removal {
+  maker: string | undefined;
+  blocked: number;
+}
+
 /** When removing what a hold or a retention policy keeps is tried again, in seconds. */
 const blockedSeconds = 86_400;
 
@@ -39,8 +45,9 @@ export const undelete = step<"undelete.v1.requested">({
  * Erases a backup whose grace is over: first the commit that nothing brings back, then the manifest, the files, the
  * document. With `operation`, only what that failed Operation left.
  */
-export const erasure = step<"erasure.v1.requested", number>({
+export const erasure = step<"erasure.v1.requested", Removal>({
   on: "erasure.v1.requested",
+  goesOn: true,
 
   async admit({ data: { backup, operation } }, change) {
     if (operation !== undefined) return;
@@ -52,10 +59,11 @@ export const erasure = step<"erasure.v1.requested", number>({
   async run({ data: { backup, operation } }, { store, objects, settings }, signal) {
     const doc = await store.get<Backup>(backup);
     const maker = operation ?? (doc?.data.purgeStartTime === undefined ? undefined : doc.data.operation);
-    return maker === undefined ? 0 : await removeAll(objects, settings.vaultBucket, backup, maker, signal);
+    if (maker === undefined) return { maker, blocked: 0 };
+    return { maker, blocked: await removeAll(objects, settings.vaultBucket, backup, maker, signal) };
   },
 
-  async commit({ data: { backup, operation } }, blocked, change) {
+  async commit({ data: { backup, operation } }, { maker, blocked }, change) {
     if (blocked > 0) {
       // A backup is asked for again by the next sweep; nobody else knows of what a failed one left.
       if (operation !== undefined) {
@@ -70,7 +78,7 @@ export const erasure = step<"erasure.v1.requested", number>({
       const message = `${blocked} objects of ${backup} are kept by a hold or a retention policy; they are tried again`;
       return await change.end({ error: { code: "FAILED_PRECONDITION", message } });
     }
-    if (operation === undefined) await forget(change, backup);
+    if (operation === undefined) await forget(change, backup, maker);
     await change.end({ response: { backup } });
   },
 });
@@ -106,9 +114,9 @@ async function removeAll(
   return blocked;
 }
 
-async function forget(change: Change, backup: string): Promise<void> {
+async function forget(change: Change, backup: string, maker: string | undefined): Promise<void> {
   const found = await change.read<Backup>(backup);
-  if (found?.purgeStartTime === undefined) return;
+  if (found?.purgeStartTime === undefined || found.operation !== maker) return;
   const { collection } = parseBackupName(backup);
   const holder = await change.read<BackupCollection>(collection);
   change.remove(backup);

@@ -8,6 +8,7 @@ import { step } from "../shared/pipeline/step.ts";
 /** Copies a backup to the operator's own regional bucket, the manifest last, and checks what arrived. */
 export const exportBackup = step<"export.v1.requested", { sizeBytes: number }>({
   on: "export.v1.requested",
+  goesOn: true,
 
   async admit({ data: { backup, gcsBucket }, operation }, change, { settings }) {
     assertForeign(gcsBucket, settings);

@@ -15,6 +15,7 @@ export const seal = step<"seal.v1.requested">({
     const doc = await store.get<Backup>(work.data.backup);
     if (doc === undefined) throw new StatusError("ABORTED", `${work.data.backup} is gone`);
     const bytes = manifestBytes(sealed(doc.data));
+    await assertThere(doc.data, objects);
     const source = renewed(bytes, work.renew);
     const object = manifestObject(work.data.backup);
     await createOrFindEqual(objects, doc.data.bucket, object, source, bytes, { operation: work.operation }, signal);
@@ -32,6 +33,15 @@ export const seal = step<"seal.v1.requested">({
     await change.end({ response: { backup, sizeBytes: active.totalSizeBytes } });
   },
 });
+
+/** What the manifest will name is in the bucket as it was stored. */
+async function assertThere({ name, bucket, backupFiles }: Backup, objects: Objects): Promise<void> {
+  for (const { fileName, generation, crc32c } of backupFiles) {
+    const found = await objects.stat(bucket, `${name}/${fileName}`);
+    if (found?.generation !== generation || found.crc32c !== crc32c)
+      throw new StatusError("DATA_LOSS", `${name}/${fileName} is not in the bucket as it was stored`);
+  }
+}
 
 async function* renewed(bytes: Uint8Array, renew: () => Promise<void>): AsyncGenerator<Uint8Array> {
   yield* once(bytes);

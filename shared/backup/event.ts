@@ -66,7 +66,7 @@ export const events = {
   "object.v1.finalized": z.strictObject({
     bucket,
     object: z.string().min(1).max(1024),
-    generation: z.string().regex(/^\d{1,20}$/),
+    generation: z.string().regex(/^[1-9]\d{0,19}$/),
   }),
   /** Load one part of a restore into its target. */
   "part.v1.requested": z.strictObject({ instance, part: z.int().min(0).max(9999) }),

@@ -45,7 +45,11 @@ export async function upload(
 ): Promise<Uploaded> {
   const over = new AbortController();
   const input = pull(source, signal);
-  const chunks = createChunks(session, buffers, AbortSignal.any([over.signal, ...(signal === undefined ? [] : [signal])]));
+  const chunks = createChunks(
+    session,
+    buffers,
+    AbortSignal.any([over.signal, ...(signal === undefined ? [] : [signal])]),
+  );
   chunks.failed.catch(input.fail);
   try {
     for (let bytes = await input.next(); bytes !== undefined; bytes = await input.next()) await chunks.add(bytes);

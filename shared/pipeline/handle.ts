@@ -43,7 +43,7 @@ export async function handle(
     ports.log("INFO", "done", { task: name, attempt: claimed.task.attempt });
     return "done";
   } catch (thrown) {
-    return await settle(asStatusError(thrown), claimed, ports, timing);
+    return await settle(asStatusError(thrown), step, claimed, ports, timing);
   }
 }
 
@@ -106,10 +106,16 @@ function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType
 }
 
 /** What the error table says, done: the delivery fails, or the Operation ends. */
-async function settle(error: StatusError, claimed: Claim, ports: Ports, timing: Timing): Promise<Answer> {
+async function settle(
+  error: StatusError,
+  step: AnyStep,
+  claimed: Claim,
+  ports: Ports,
+  timing: Timing,
+): Promise<Answer> {
   const { attempt } = claimed.task;
   const isSpent = attempt >= timing.maxAttempts;
-  const verdict = verdictOn(error);
+  const verdict = verdictOn(error, step.goesOn);
   ports.log(verdict === "refuse" ? "INFO" : "WARNING", verdict === "retry" ? "attempt failed" : verdict, {
     task: claimed.taskPath,
     attempt,

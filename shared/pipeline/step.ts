@@ -27,6 +27,8 @@ export interface Work<T extends EventType> {
  */
 export interface Step<T extends EventType = EventType, R = unknown> {
   on: T;
+  /** A later attempt goes on where this one ended: running out of time is no failure. */
+  goesOn?: boolean;
   admit?(work: Work<T>, change: Change, ports: Ports): Promise<void>;
   run?(work: Work<T>, ports: Ports, signal: AbortSignal): Promise<R>;
   commit(work: Work<T>, result: R, change: Change, ports: Ports): Promise<void>;

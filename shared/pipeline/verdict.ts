@@ -24,4 +24,6 @@ const verdicts: Record<Code, Verdict> = {
   ALREADY_EXISTS: "refuse",
 };
 
-export const verdictOn = (error: StatusError): Verdict => verdicts[error.code];
+/** `goesOn`: the step does not start over, so running out of time is no reason to fail. */
+export const verdictOn = ({ code }: StatusError, goesOn = false): Verdict =>
+  goesOn && code === "DEADLINE_EXCEEDED" ? "retry" : verdicts[code];

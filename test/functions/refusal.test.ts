@@ -413,3 +413,25 @@ describe("an operation past its deadline", () => {
     expect((await store.get<{ creating?: string }>("backupCollections/orders"))?.data.creating).toBeUndefined();
   });
 });
+
+describe("a backup whose file vanishes before the manifest is written", () => {
+  it("fails with DATA_LOSS and is no backup", async () => {
+    const { objects } = world.ports;
+    const { stat } = objects;
+    let isGone = false;
+    objects.stat = async (bucket, object) => {
+      const found = await stat(bucket, object);
+      if (found !== undefined && object.endsWith("0.rdb") && !isGone) {
+        isGone = true;
+        await objects.remove(found);
+        return undefined;
+      }
+      return found;
+    };
+    expect(await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })).toMatchObject(
+      error("DATA_LOSS", /0.rdb is not in the bucket as it was stored/),
+    );
+    expect(await world.ports.store.get(nightly)).toBeUndefined();
+    expect(await objectsOf(vault)).toEqual([]);
+  });
+});

@@ -167,6 +167,20 @@ describe("a delivery", () => {
     });
   });
 
+  it("that is not done within 540 s comes again, where its step goes on from where it was", async () => {
+    const { ports, clock } = setUp();
+    const steps = [
+      step({
+        on: "sweep.v1.requested",
+        goesOn: true,
+        run: (_work, _ports, signal) => clock.sleep(900_000, signal),
+        commit: async () => undefined,
+      }),
+    ];
+    expect(await settled(handle(steps, message(), ports, timing), clock)).toBe("later");
+    expect(await theTask(ports)).toMatchObject({ attempt: 1, done: false, error: { code: "DEADLINE_EXCEEDED" } });
+  });
+
   it("of an operation that was cancelled stops and changes nothing", async () => {
     const { ports, clock, deliver } = setUp();
     const first = deliver((_work, _ports, signal) => clock.sleep(100_000, signal));
