@@ -42,7 +42,7 @@ export function open(incoming: Incoming): Envelope {
     return requestOf(type, parseEvent(type, data), incoming);
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    const operationId = operationIdFor(type, `malformed ${incoming.messageId}`);
+    const operationId = operationIdFor(type, malformed(incoming));
     return { kind: "malformed", operationId, type, error };
   }
 }
@@ -61,8 +61,9 @@ function openNotification(incoming: Incoming): Envelope {
     return requestOf(incoming.type, parseEvent("object.v1.finalized", { bucket, object, generation }), incoming);
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    const identity = generation === "" ? undefined : { bucket, object, generation };
-    const operationId = operationIdFor(incoming.type, identityOf(identity, incoming));
+    const isNamed = bucket !== "" && object !== "" && generation !== "";
+    const identity = isNamed ? identityOf({ bucket, object, generation }, incoming) : malformed(incoming);
+    const operationId = operationIdFor(incoming.type, identity);
     return {
       kind: "malformed",
       operationId,
@@ -72,6 +73,9 @@ function openNotification(incoming: Incoming): Envelope {
     };
   }
 }
+
+/** By which a message that cannot be understood is known again: nothing in it is believed. */
+const malformed = ({ messageId }: Incoming): string => `malformed ${messageId}`;
 
 function requestOf(type: EventType, data: EventMap[EventType], incoming: Incoming): Envelope {
   return { kind: "request", operationId: operationIdFor(type, identityOf(data, incoming)), type, data };

@@ -1,0 +1,229 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PubSub } from "@google-cloud/pubsub";
+import { expect } from "vitest";
+import { type Stack, type StackOptions, startStack } from "../../infra/local/stack.ts";
+import { startValkey, type ValkeyOptions, type ValkeyServer } from "../../infra/local/valkey-server.ts";
+import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import { timeOf } from "../../shared/backup/duration.ts";
+import { type EventMap, type EventType, topicOf } from "../../shared/backup/event.ts";
+import { type InstanceFlags, newInstance } from "../../shared/backup/instance.ts";
+import { manifestBytes } from "../../shared/backup/manifest.ts";
+import { manifestObject } from "../../shared/backup/name.ts";
+import type { Operation, Task } from "../../shared/backup/operation.ts";
+import type { Ports } from "../../shared/pipeline/ports.ts";
+import { submit } from "../../shared/pipeline/submit.ts";
+import { check } from "../../shared/rdb/check.ts";
+import { factsOf } from "../../shared/rdb/facts.ts";
+import { type Gate, startGate } from "./gate.ts";
+
+/** The local stack, with everything that a test needs to act on it and to see what came of it. */
+export interface Stage extends AsyncDisposable {
+  readonly stack: Stack;
+  /** The ports of the code itself, on this stack. */
+  readonly ports: Ports;
+  /** Stops the stack and starts it in the same directory. */
+  restart(): Promise<void>;
+  /** A server that ends with the stage. */
+  valkey(options?: ValkeyOptions): Promise<ValkeyServer>;
+  /** A proxy in front of a server that ends with the stage. */
+  gate(endpoint: string): Promise<Gate>;
+  /** Puts down an Instance as the command would. */
+  register(id: string, endpoint: string, flags?: InstanceFlags): Promise<Instance>;
+  /** Writes a secret where the functions find it, and answers the reference to it. */
+  secret(name: string, text: string): Promise<string>;
+  /** Publishes what any client of Pub/Sub could: bytes or JSON. Answers the message's id. */
+  publish(type: EventType | "dead-letter", data: unknown, attributes?: Record<string, string>): Promise<string>;
+  /** Has an Operation begun, as the command does, and answers its name. */
+  ask<T extends EventType>(type: T, data: EventMap[T]): Promise<string>;
+  /** The Operation, once it has ended. */
+  ended(name: string): Promise<Operation>;
+  /** Asks, and waits for the end. */
+  done<T extends EventType>(type: T, data: EventMap[T]): Promise<Operation>;
+  /** The first Operation that this describes, once there is one. */
+  operation(wanted: (operation: Operation) => boolean): Promise<Operation>;
+  operations(): Promise<Operation[]>;
+  tasks(operation: string): Promise<Task[]>;
+  document<T>(path: string): Promise<T | undefined>;
+  /** The names of a bucket's objects. */
+  objects(bucket: string, prefix?: string): Promise<string[]>;
+  /** Arms a fault of the storage server; `armed` tells how many are left. */
+  fault(fault: object): Promise<void>;
+  armed(): Promise<number>;
+  /** Lines that the functions have logged. */
+  log(): Promise<Record<string, unknown>[]>;
+}
+
+export async function openStage(options: StackOptions = {}): Promise<Stage> {
+  const directory = await mkdtemp(join(tmpdir(), "valkeep-stage-"));
+  const closing: (() => Promise<unknown>)[] = [];
+  let stack = await startStack({ ...options, directory, fresh: true }).catch(async (error: unknown) => {
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  });
+  let ports = await portsOf(stack);
+  let pubsub = pubsubOf(stack);
+
+  const stage: Stage = {
+    get stack() {
+      return stack;
+    },
+    get ports() {
+      return ports;
+    },
+    async restart() {
+      await stack.stop();
+      for (const name of Object.keys(stack.environment)) delete process.env[name];
+      stack = await startStack({ ...options, directory });
+      ports = await portsOf(stack);
+      pubsub = pubsubOf(stack);
+    },
+    async valkey(valkeyOptions = {}) {
+      const server = await startValkey(valkeyOptions);
+      closing.push(() => server.stop());
+      return server;
+    },
+    async gate(endpoint) {
+      const gate = await startGate(endpoint);
+      closing.push(async () => gate.close());
+      return gate;
+    },
+    async register(id, endpoint, flags = {}) {
+      const location = "asia-northeast1";
+      const instance = newInstance({ ...flags, id, endpoint, location }, ports.ids.uuid(), timeOf(Date.now()));
+      await ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+      return instance;
+    },
+    async secret(name, text) {
+      await writeFile(join(directory, "secrets", name), text);
+      return `file:${name}`;
+    },
+    async publish(type, data, attributes = {}) {
+      const bytes = Buffer.isBuffer(data) ? data : Buffer.from(JSON.stringify(data));
+      return await pubsub.topic(topicOf(type)).publishMessage({ data: bytes, attributes });
+    },
+    ask: (type, data) => submit(ports, type, data),
+    ended: (name) => until(async () => ifDone(await stage.document<Operation>(name)), `the end of ${name}`),
+    async done(type, data) {
+      return await stage.ended(await stage.ask(type, data));
+    },
+    operation: (wanted) =>
+      until(async () => (await stage.operations()).find(wanted), "an operation as it was described"),
+    operations: async () => (await ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data),
+    tasks: async (operation) =>
+      (await ports.store.query<Task>({ collection: `${operation}/tasks` })).map(({ data }) => data),
+    document: async <T>(path: string) => (await ports.store.get<T>(path))?.data,
+    async objects(bucket, prefix = "") {
+      const names: string[] = [];
+      for await (const { object } of ports.objects.list(bucket, prefix)) names.push(object);
+      return names;
+    },
+    async fault(fault) {
+      const response = await fetch(`${stack.stack.storage.apiEndpoint}/_faults`, {
+        method: "POST",
+        body: JSON.stringify(fault),
+      });
+      if (!response.ok) throw new Error(await response.text());
+    },
+    async armed() {
+      const response = await fetch(`${stack.stack.storage.apiEndpoint}/_faults`);
+      return ((await response.json()) as unknown[]).length;
+    },
+    async log() {
+      const text = await readFile(stack.logFiles.functions ?? "", "utf8");
+      return text.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []));
+    },
+    async [Symbol.asyncDispose]() {
+      const ends = await Promise.allSettled([stack.stop(), ...closing.map((close) => close())]);
+      await rm(directory, { recursive: true, force: true });
+      for (const end of ends) if (end.status === "rejected") throw end.reason;
+    },
+  };
+  return stage;
+}
+
+/** The code reads its environment once, when it is loaded: only then does it know this stack. */
+async function portsOf(stack: Stack): Promise<Ports> {
+  Object.assign(process.env, stack.environment);
+  const { createPorts } = await import("../../shared/google.ts");
+  const { readConfig } = await import("../../shared/config.ts");
+  return createPorts(readConfig(process.env));
+}
+
+const pubsubOf = ({ stack }: Stack): PubSub =>
+  new PubSub({ projectId: stack.projectId, apiEndpoint: stack.pubsub.host, emulatorMode: true });
+
+const ifDone = (operation: Operation | undefined): Operation | undefined =>
+  operation?.done === true ? operation : undefined;
+
+/** The answer, once there is one; fails after `seconds` with what was waited for. */
+export async function until<T>(
+  question: () => Promise<T | undefined | false>,
+  what: string,
+  seconds = 200,
+): Promise<T> {
+  const deadline = performance.now() + seconds * 1000;
+  for (;;) {
+    const answer = await question();
+    if (answer !== undefined && answer !== false) return answer;
+    if (performance.now() > deadline) throw new Error(`waited ${seconds} s in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Every Backup of an instance, and its collection. */
+export async function backupsOf(
+  stage: Stage,
+  instanceId: string,
+): Promise<{ backups: Backup[]; collection: BackupCollection | undefined }> {
+  const path = `backupCollections/${instanceId}`;
+  const found = await stage.ports.store.query<Backup>({ collection: `${path}/backups` });
+  return { backups: found.map(({ data }) => data), collection: await stage.document<BackupCollection>(path) };
+}
+
+/** Fails unless the backup is ACTIVE and every byte of it is in the bucket, read again, and nothing else is there. */
+export async function assertWhole({ ports, objects }: Stage, backup: Backup): Promise<void> {
+  const { name, bucket, backupFiles } = backup;
+  expect(backup).toMatchObject({ state: "ACTIVE", verification: "CHECKED" });
+  const files = backupFiles.map(({ fileName }) => `${name}/${fileName}`);
+  expect(await objects(bucket, `${name}/`)).toEqual([...files, manifestObject(name)]);
+  for (const { fileName, createTime, generation, crc32c, ...facts } of backupFiles) {
+    const stored = await ports.objects.stat(bucket, `${name}/${fileName}`);
+    expect(stored).toMatchObject({ createTime, generation, crc32c, sizeBytes: facts.sizeBytes });
+    if (stored !== undefined) expect(factsOf(await check(ports.objects.read(stored)))).toEqual(facts);
+  }
+  const manifest = await ports.objects.stat(bucket, manifestObject(name));
+  const chunks: Uint8Array[] = [];
+  if (manifest !== undefined) for await (const chunk of ports.objects.read(manifest)) chunks.push(chunk);
+  expect(Buffer.concat(chunks).toString()).toBe(Buffer.from(manifestBytes(backup)).toString());
+}
+
+/**
+ * Fails unless nothing is under way and nobody holds anything: no Operation but second looks an hour later, no lock, no
+ * pin, no draft, an outbox without anything due, counts that agree.
+ */
+export async function assertAtRest({ ports, operations }: Stage): Promise<void> {
+  const all = async <T>(collection: string) =>
+    (await ports.store.query<T>({ collection, group: true })).map(({ data }) => data);
+  const soon = timeOf(Date.now() + 600_000);
+  const isSecondLook = ({ verb, request }: Operation) =>
+    verb === "erase" && Object(request.data).operation !== undefined;
+  expect((await operations()).filter((operation) => !operation.done && !isSecondLook(operation))).toEqual([]);
+  expect((await all<{ relayTime: string }>("outbox")).filter(({ relayTime }) => relayTime < soon)).toEqual([]);
+  expect((await all<Instance>("instances")).filter(({ restoring }) => restoring !== undefined)).toEqual([]);
+  const backups = await all<Backup>("backups");
+  expect(backups.filter(({ state, pins }) => state === "CREATING" || pins.length > 0)).toEqual([]);
+  for (const { name, creating, totalBackupCount, totalBackupSizeBytes } of await all<BackupCollection>(
+    "backupCollections",
+  )) {
+    const own = backups.filter((backup) => backup.name.startsWith(`${name}/`));
+    const sizeBytes = own.reduce((sum, backup) => sum + backup.totalSizeBytes, 0);
+    expect({ name, creating, totalBackupCount, totalBackupSizeBytes }).toEqual({
+      name,
+      creating: undefined,
+      totalBackupCount: own.length,
+      totalBackupSizeBytes: sizeBytes,
+    });
+  }
+}
