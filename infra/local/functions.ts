@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -23,5 +24,7 @@ for (const pair of values.port) {
   const server = getTestServer(name).listen(Number(port), "127.0.0.1");
   await once(server, "listening");
 }
+// What was compiled is there for the next start, which then does without TypeScript's compiler and its 22 MB.
+flushCompileCache();
 process.once("SIGTERM", () => process.exit(0));
 console.log(`functions ready ${values.port.join(" ")}`);

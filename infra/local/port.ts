@@ -3,12 +3,17 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { StatusError } from "../../shared/error.ts";
 
+/** Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152), which come and go. */
+const range = { from: 20_000, count: 12_000 };
+
 /** A port on 127.0.0.1 that nobody listened on a moment ago: `preferred` if it is one, else any. */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await tryPort(preferred)) !== undefined) return preferred;
-  const port = await tryPort(0);
-  if (port === undefined) throw new StatusError("RESOURCE_EXHAUSTED", "no free port on 127.0.0.1: end some servers");
-  return port;
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = await tryPort(range.from + Math.floor(Math.random() * range.count));
+    if (port !== undefined) return port;
+  }
+  throw new StatusError("RESOURCE_EXHAUSTED", "no free port on 127.0.0.1: end some servers");
 }
 
 function tryPort(port: number): Promise<number | undefined> {

@@ -57,10 +57,9 @@ export function purging(backup: Backup, now: string, inUseBy: string[]): Backup 
 /** Refuses unless the backup can be read: restored, exported. */
 export function assertReadable(backup: Backup): void {
   if (backup.state === "ACTIVE") return;
-  throw refused(
-    backup,
-    backup.state === "CREATING" ? "it is still being taken" : "it is being deleted; undelete it first",
-  );
+  if (backup.state === "CREATING") throw refused(backup, "it is still being taken");
+  const isOver = backup.purgeStartTime !== undefined;
+  throw refused(backup, isOver ? "it is being erased" : "it is being deleted; undelete it first");
 }
 
 /** The collection with one more, or one fewer, backup. */

@@ -237,7 +237,7 @@ describe("a restore", () => {
   ])("of a backup that is %s is refused", async (_name, fields) => {
     await change<Backup>(nightly, fields);
     expect(await ask("restore.v1.requested", { instance: "copy", backup: nightly })).toMatchObject(
-      error("FAILED_PRECONDITION", /it is being deleted/),
+      error("FAILED_PRECONDITION", /it is being (deleted; undelete it first|erased)/),
     );
   });
 
