@@ -34,6 +34,24 @@ export interface AutomatedBackupConfig {
   retentionSeconds: number;
 }
 
+/**
+ * What keeps backups beyond their own `expireTime`. Rules combine: what one of them keeps is kept. Empty: only
+ * `expireTime` counts, and the newest verified backup always stays.
+ */
+export interface RetentionPolicy {
+  /** The newest n. */
+  keepLast?: number;
+  /** The newest of each of the last n days, weeks (ISO 8601), months or years that have a backup. */
+  keepDaily?: number;
+  keepWeekly?: number;
+  keepMonthly?: number;
+  keepYearly?: number;
+  /** IANA; where days, weeks, months and years begin. UTC where absent. */
+  timeZone?: string;
+  /** So many of the best verification there is are never taken; at least 1, which is the default. */
+  minimumRedundancy?: number;
+}
+
 /** All backups of one instance; outlives it. `backupCollections/{instanceId}` */
 export interface BackupCollection {
   name: string;
@@ -44,6 +62,7 @@ export interface BackupCollection {
   totalBackupCount: number;
   totalBackupSizeBytes: number;
   lastBackupTime?: string;
+  retentionPolicy?: RetentionPolicy;
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
@@ -83,6 +102,8 @@ export interface Backup {
   hold?: { reason: string; createTime: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */
   purgeTime?: string;
+  /** DELETING: erasing was tried, and the bucket's retention policy or a hold keeps the files until then. */
+  deferredUntil?: string;
   /** DELETING: erasing began; from here on nothing brings it back. */
   purgeStartTime?: string;
 }

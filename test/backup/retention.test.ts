@@ -1,0 +1,372 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Backup, RetentionPolicy, Verification } from "../../shared/backup/backup.ts";
+import { assertPolicy, capped, type Decision, decide } from "../../shared/backup/retention.ts";
+
+const base: Backup = {
+  name: "",
+  uid: "u",
+  instance: "instances/orders",
+  instanceUid: "i",
+  location: "asia-northeast1",
+  bucket: "vault",
+  operation: "operations/backup-1",
+  state: "ACTIVE",
+  backupType: "AUTOMATED",
+  createTime: "",
+  expireTime: "2000-01-01T00:00:00.000Z",
+  totalSizeBytes: 1,
+  mode: "CLUSTER_DISABLED",
+  shardCount: 1,
+  replicaCount: 0,
+  backupFiles: [],
+  verification: "CHECKED",
+  pins: [],
+};
+const now = "2026-11-21T12:00:00.000Z";
+const nobody: ReadonlySet<string> = new Set();
+
+/** A backup taken then, long expired unless said otherwise. */
+const backup = (createTime: string, fields: Partial<Backup> = {}): Backup => ({
+  ...base,
+  name: `backupCollections/orders/backups/${createTime.replaceAll(/[^0-9]/g, "")}`,
+  createTime: createTime.length === 10 ? `${createTime}T03:00:00.000Z` : createTime,
+  ...fields,
+});
+const daily = (from: string, days: number): Backup[] =>
+  Array.from({ length: days }, (_, n) =>
+    backup(new Date(Date.parse(`${from}T03:00:00Z`) + n * 86_400_000).toISOString()),
+  );
+const actions = (decisions: Decision[]): string[] => decisions.map(({ action }) => action);
+const keptDays = (catalogue: Backup[], policy: RetentionPolicy): string[] => {
+  const kept = new Set(
+    decide(catalogue, policy, nobody, now)
+      .filter(({ action }) => action === "KEEP")
+      .map(({ backup }) => backup),
+  );
+  return catalogue.filter(({ name }) => kept.has(name)).map(({ createTime }) => createTime.slice(0, 10));
+};
+
+describe("without a policy", () => {
+  it("what has not expired is kept, and says until when", () => {
+    const [decision] = decide([backup("2026-11-01", { expireTime: "2026-12-06T03:00:00.000Z" })], {}, nobody, now);
+    expect(decision).toMatchObject({ action: "KEEP", reason: "it expires at 2026-12-06T03:00:00.000Z" });
+  });
+  it("what has expired goes, but for the newest verified one", () => {
+    expect(actions(decide(daily("2026-11-01", 3), {}, nobody, now))).toEqual(["EXPIRE", "EXPIRE", "KEEP"]);
+  });
+  it("a backup expires at its expireTime, not before", () => {
+    const at = (expireTime: string) =>
+      actions(decide([backup("2026-11-01", { expireTime }), backup("2026-11-02")], {}, nobody, now))[0];
+    expect([at(now), at("2026-11-21T12:00:00.001Z")]).toEqual(["EXPIRE", "KEEP"]);
+  });
+  it("an unverified one, however new, does not stand in for a verified one", () => {
+    const catalogue = [backup("2026-11-01"), backup("2026-11-02", { verification: "UNVERIFIED" })];
+    expect(actions(decide(catalogue, {}, nobody, now))).toEqual(["KEEP", "EXPIRE"]);
+  });
+  it("the last one stays even if it is unverified", () => {
+    expect(actions(decide([backup("2026-11-01", { verification: "UNVERIFIED" })], {}, nobody, now))).toEqual(["KEEP"]);
+  });
+  it("the best verification stays beside the newest verified one", () => {
+    const catalogue = [backup("2026-11-01", { verification: "PROVEN" }), backup("2026-11-02"), backup("2026-11-03")];
+    expect(actions(decide(catalogue, {}, nobody, now))).toEqual(["KEEP", "EXPIRE", "KEEP"]);
+  });
+  it("a clock that jumped backwards lets nothing go", () => {
+    const catalogue = daily("2026-11-01", 3).map((one) => ({ ...one, expireTime: "2026-11-20T00:00:00.000Z" }));
+    expect(actions(decide(catalogue, {}, nobody, "1970-01-01T00:00:00.000Z"))).toEqual(["KEEP", "KEEP", "KEEP"]);
+  });
+});
+
+describe("never taken", () => {
+  const newest = backup("2026-11-20");
+  it("what is held: the reason is told", () => {
+    const held = backup("2026-11-01", { hold: { reason: "audit", createTime: now } });
+    expect(decide([held, newest], {}, nobody, now)[0]).toMatchObject({ action: "HOLD", reason: "it is held: audit" });
+    expect(
+      decide([{ ...held, state: "DELETING", purgeTime: "2026-01-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]
+        ?.action,
+    ).toBe("HOLD");
+  });
+  it("what somebody reads, tombstone or not", () => {
+    const read = backup("2026-11-01");
+    const used = new Set([read.name]);
+    expect(decide([read, newest], {}, used, now)[0]).toMatchObject({ action: "KEEP", reason: "somebody reads it" });
+    expect(
+      decide([{ ...read, state: "DELETING", purgeTime: "2026-01-01T00:00:00.000Z" }, newest], {}, used, now)[0]?.action,
+    ).toBe("KEEP");
+  });
+  it("what is being taken", () => {
+    expect(decide([backup("2026-11-01", { state: "CREATING" }), newest], {}, nobody, now)[0]).toMatchObject({
+      action: "KEEP",
+      reason: "it is being taken",
+    });
+  });
+  it("the minimum redundancy of the best there is", () => {
+    expect(actions(decide(daily("2026-11-01", 5), { minimumRedundancy: 3 }, nobody, now))).toEqual([
+      "EXPIRE",
+      "EXPIRE",
+      "KEEP",
+      "KEEP",
+      "KEEP",
+    ]);
+    expect(decide(daily("2026-11-01", 5), { minimumRedundancy: 3 }, nobody, now)[2]?.reason).toMatch(
+      /is one of the 3 that must stay/,
+    );
+  });
+});
+
+describe("a tombstone", () => {
+  const newest = backup("2026-11-20");
+  const dead = backup("2026-11-01", { state: "DELETING", purgeTime: now });
+  it("is erased at the end of its grace, not before", () => {
+    expect(decide([dead, newest], {}, nobody, now)[0]).toMatchObject({
+      action: "ERASE",
+      reason: `deleted, its grace ended at ${now}`,
+    });
+    expect(decide([{ ...dead, purgeTime: "2026-11-21T12:00:00.001Z" }, newest], {}, nobody, now)[0]).toMatchObject({
+      action: "KEEP",
+      reason: /undeleted until 2026-11-21T12:00:00.001Z/,
+    });
+  });
+  it("that its bucket keeps is deferred until then", () => {
+    expect(decide([{ ...dead, deferredUntil: "2026-12-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]).toMatchObject({
+      action: "DEFERRED",
+      reason: /until 2026-12-01/,
+    });
+    expect(decide([{ ...dead, deferredUntil: now }, newest], {}, nobody, now)[0]?.action).toBe("ERASE");
+  });
+  it("does not count for any rule: the newest living one stays", () => {
+    const catalogue = [
+      backup("2026-11-01"),
+      backup("2026-11-02", { state: "DELETING", purgeTime: "2027-01-01T00:00:00.000Z" }),
+    ];
+    expect(actions(decide(catalogue, { keepLast: 1 }, nobody, now))).toEqual(["KEEP", "KEEP"]);
+  });
+});
+
+describe("grandfather, father, son", () => {
+  const year = daily("2025-11-22", 365);
+  it("keeps the newest of each of the last days, weeks and months", () => {
+    expect(keptDays(year, { keepDaily: 3, keepWeekly: 3, keepMonthly: 3 })).toEqual([
+      "2026-09-30",
+      "2026-10-31",
+      "2026-11-08",
+      "2026-11-15",
+      "2026-11-19",
+      "2026-11-20",
+      "2026-11-21",
+    ]);
+  });
+  it("keeps the newest of each year", () => {
+    expect(keptDays(year, { keepYearly: 5 })).toEqual(["2025-12-31", "2026-11-21"]);
+  });
+  it("names the day, week, month or year for which it keeps one", () => {
+    const decisions = decide(
+      year,
+      { keepWeekly: 2, keepMonthly: 2, keepYearly: 2, keepDaily: 2, keepLast: 1 },
+      nobody,
+      now,
+    );
+    const reasons = decisions
+      .filter(({ action }) => action === "KEEP")
+      .map(({ reason }) => reason.replace(/^.*but /, ""));
+    expect(reasons).toEqual([
+      "is the newest of the year 2025",
+      "is the newest of the month 2026-10",
+      "is the newest of the week 2026-W46",
+      "is the newest of the day 2026-11-20",
+      "is the newest verified one",
+    ]);
+  });
+  it("counts periods that have a backup: a gap takes none away", () => {
+    const catalogue = ["2026-01-10", "2026-05-10", "2026-05-20", "2026-11-20"].map((day) => backup(day));
+    expect(keptDays(catalogue, { keepMonthly: 3 })).toEqual(["2026-01-10", "2026-05-20", "2026-11-20"]);
+  });
+  it("begins its days where its time zone does", () => {
+    const catalogue = ["2026-11-19T14:00:00.000Z", "2026-11-19T16:00:00.000Z", "2026-11-20T14:00:00.000Z"].map((time) =>
+      backup(time),
+    );
+    expect(keptDays(catalogue, { keepDaily: 2 })).toEqual(["2026-11-19", "2026-11-20"]);
+    expect(actions(decide(catalogue, { keepDaily: 2, timeZone: "Asia/Tokyo" }, nobody, now))).toEqual([
+      "KEEP",
+      "EXPIRE",
+      "KEEP",
+    ]);
+  });
+  it("prefers a verified backup to a newer one that is not", () => {
+    const catalogue = [
+      backup("2026-11-19T01:00:00.000Z"),
+      backup("2026-11-19T02:00:00.000Z", { verification: "UNVERIFIED" }),
+      backup("2026-11-20"),
+    ];
+    expect(actions(decide(catalogue, { keepDaily: 2 }, nobody, now))).toEqual(["KEEP", "EXPIRE", "KEEP"]);
+  });
+  it("keeps the last n", () => {
+    expect(keptDays(daily("2026-11-01", 5), { keepLast: 2 })).toEqual(["2026-11-04", "2026-11-05"]);
+  });
+  it("comes out the same whatever order the catalogue is in, and for two of one millisecond", () => {
+    const twins = [backup("2026-11-05", { name: "a" }), backup("2026-11-05", { name: "b" })];
+    expect(decide(twins, {}, nobody, now).map(({ action }) => action)).toEqual(["EXPIRE", "KEEP"]);
+    expect(decide([...twins].reverse(), {}, nobody, now).map(({ action }) => action)).toEqual(["KEEP", "EXPIRE"]);
+  });
+});
+
+describe("the cap of a sweep", () => {
+  const expired = (count: number, kept: number): [Decision[], Map<string, string>] => {
+    const catalogue = [
+      ...daily("2020-01-01", count),
+      ...daily("2026-01-01", kept).map((one) => ({ ...one, expireTime: "2030-01-01T00:00:00.000Z" })),
+    ];
+    return [decide(catalogue, {}, nobody, now), new Map(catalogue.map(({ name, createTime }) => [name, createTime]))];
+  };
+  const count = (decisions: Decision[], wanted: string): number =>
+    decisions.filter(({ action }) => action === wanted).length;
+  it("is ten in a small collection; the oldest go, the others are deferred", () => {
+    const decisions = capped(...expired(12, 3));
+    expect([count(decisions, "EXPIRE"), count(decisions, "DEFERRED")]).toEqual([10, 2]);
+    expect(decisions.slice(0, 10).every(({ action }) => action === "EXPIRE")).toBe(true);
+    expect(decisions[10]?.reason).toBe(
+      "a sweep takes at most 10 of this collection, 12 have expired; a later one goes on",
+    );
+  });
+  it("is a fifth of a large one", () => {
+    const decisions = capped(...expired(60, 40));
+    expect([count(decisions, "EXPIRE"), count(decisions, "DEFERRED")]).toEqual([20, 40]);
+  });
+  it("changes nothing below it", () => {
+    const [decisions, times] = expired(10, 3);
+    expect(capped(decisions, times)).toEqual(decisions);
+  });
+});
+
+describe("a policy", () => {
+  it.each([
+    [{ keepDaily: -1 }, /keepDaily -1: expected a whole number/],
+    [{ keepWeekly: 1.5 }, /keepWeekly 1.5/],
+    [{ keepLast: 10_001 }, /keepLast 10001/],
+    [{ minimumRedundancy: 0 }, /minimumRedundancy 0 would let the last backup go/],
+    [{ keepLast: 2, minimumRedundancy: 3 }, /keepLast 2 contradicts minimumRedundancy 3/],
+    [{ timeZone: "Mars/Base" }, /unknown time zone "Mars\/Base"/],
+  ])("%j is refused", (policy, reason) => {
+    expect(() => assertPolicy(policy)).toThrow(reason);
+  });
+  it.each([{}, { keepLast: 0 }, { keepLast: 3, minimumRedundancy: 3 }, { keepDaily: 10_000, timeZone: "Asia/Tokyo" }])(
+    "%j is fine",
+    (policy) => {
+      expect(() => assertPolicy(policy)).not.toThrow();
+    },
+  );
+});
+
+describe("for every catalogue, policy and clock", () => {
+  const time = fc
+    .integer({ min: Date.UTC(2020, 0, 1), max: Date.UTC(2027, 0, 1) })
+    .map((ms) => new Date(ms).toISOString());
+  const aBackup = fc
+    .record({
+      createTime: time,
+      expireTime: time,
+      verification: fc.constantFrom<Verification>("UNVERIFIED", "CHECKED", "PROVEN"),
+      state: fc.constantFrom<Backup["state"]>("ACTIVE", "ACTIVE", "ACTIVE", "DELETING", "CREATING"),
+      isHeld: fc.boolean(),
+    })
+    .map(({ isHeld, ...fields }) => ({
+      ...base,
+      ...fields,
+      ...(isHeld && fields.createTime < "2021" && { hold: { reason: "r", createTime: now } }),
+      ...(fields.state === "DELETING" && { purgeTime: fields.expireTime }),
+    }));
+  const aCatalogue = fc
+    .array(aBackup, { maxLength: 40 })
+    .map((all) => all.map((one, n) => ({ ...one, name: `b${n}` })));
+  const small = fc.integer({ min: 0, max: 6 });
+  const aPolicy = fc.record(
+    {
+      keepLast: small,
+      keepDaily: small,
+      keepWeekly: small,
+      keepMonthly: small,
+      keepYearly: small,
+      minimumRedundancy: fc.integer({ min: 1, max: 5 }),
+      timeZone: fc.constantFrom("UTC", "Asia/Tokyo", "America/New_York"),
+    },
+    { requiredKeys: [] },
+  );
+
+  /** What is left once every decision was carried out. */
+  const carriedOut = (catalogue: Backup[], decisions: Decision[], from: string): Backup[] =>
+    catalogue.flatMap((one, n) => {
+      const action = decisions[n]?.action;
+      if (action === "ERASE") return [];
+      return action === "EXPIRE" ? [{ ...one, state: "DELETING" as const, purgeTime: `${from}~` }] : [one];
+    });
+  const living = (catalogue: Backup[]): Backup[] => catalogue.filter(({ state }) => state === "ACTIVE");
+
+  it("the minimum redundancy stays, of the best verification there is", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, (catalogue, policy, at) => {
+        const left = living(carriedOut(catalogue, decide(catalogue, policy, nobody, at), at));
+        const before = living(catalogue);
+        expect(left.length).toBeGreaterThanOrEqual(Math.min(policy.minimumRedundancy ?? 1, before.length));
+        const best = (all: Backup[]) =>
+          Math.max(-1, ...all.map(({ verification }) => ["UNVERIFIED", "CHECKED", "PROVEN"].indexOf(verification)));
+        expect(best(left)).toBe(best(before));
+      }),
+    );
+  });
+  it("the newest verified one is never taken, nor what is held or read", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, fc.integer({ min: 0, max: 39 }), (catalogue, policy, at, reader) => {
+        const decisions = decide(catalogue, policy, new Set([`b${reader}`]), at);
+        const verified = living(catalogue).filter(({ verification }) => verification !== "UNVERIFIED");
+        const newest = verified
+          .map(({ createTime }) => createTime)
+          .sort()
+          .at(-1);
+        const left = living(carriedOut(catalogue, decisions, at));
+        if (newest !== undefined)
+          expect(
+            left.some(({ createTime, verification }) => createTime === newest && verification !== "UNVERIFIED"),
+          ).toBe(true);
+        for (const [n, { action }] of decisions.entries())
+          if (n === reader || catalogue[n]?.hold !== undefined) expect(["KEEP", "HOLD"]).toContain(action);
+      }),
+    );
+  });
+  it("deciding again, after the decisions were carried out, changes nothing", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, (catalogue, policy, at) => {
+        const left = carriedOut(catalogue, decide(catalogue, policy, nobody, at), at);
+        expect(
+          actions(decide(left, policy, nobody, at)).filter((action) => action === "EXPIRE" || action === "ERASE"),
+        ).toEqual([]);
+      }),
+    );
+  });
+  it("a sweep that was stopped anywhere and started again ends in the same place", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, fc.nat(40), (catalogue, policy, at, stop) => {
+        const decisions = decide(catalogue, policy, nobody, at);
+        const partly = decisions.map((decision, n) => (n < stop ? decision : { ...decision, action: "KEEP" as const }));
+        const half = carriedOut(catalogue, partly, at);
+        const end = (all: Backup[]) => all.filter(({ state }) => state !== "DELETING").map(({ name }) => name);
+        expect(end(carriedOut(half, decide(half, policy, nobody, at), at))).toEqual(
+          end(carriedOut(catalogue, decisions, at)),
+        );
+      }),
+    );
+  });
+  it("capping again and again takes in the end what would have gone at once", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, (catalogue, policy, at) => {
+        let left: Backup[] = catalogue;
+        for (let round = 0; round < 6; round++) {
+          const times = new Map(left.map(({ name, createTime }) => [name, createTime]));
+          left = carriedOut(left, capped(decide(left, policy, nobody, at), times), at);
+        }
+        const atOnce = carriedOut(catalogue, decide(catalogue, policy, nobody, at), at);
+        expect(living(left).map(({ name }) => name)).toEqual(living(atOnce).map(({ name }) => name));
+      }),
+    );
+  });
+});
