@@ -8,7 +8,7 @@ import { step } from "../shared/pipeline/step.ts";
 /** How long Operations are kept after their end, in seconds. */
 const operationLife = 90 * 86_400;
 
-/** Backups that one sweep puts down or erases at most; the next one goes on. */
+/** Backups that one sweep puts down or erases at most, over all collections: what one commit can hold. The next one goes on. */
 const batch = 100;
 
 /** Finds what has expired and asks for its deletion, and for the erasure of tombstones whose grace is over. */
@@ -18,20 +18,23 @@ export const sweep = step<"sweep.v1.requested", Decision[]>({
   async run({ operation }, ports, signal) {
     const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), signal);
     await forgetOperations(ports, signal);
-    const due = decisions.filter(({ action }) => action === "EXPIRE" || action === "ERASE");
+    const wanted = decisions.filter(({ action }) => action !== "KEEP" && action !== "HOLD");
     // From another place each time: what cannot be erased must not stand before the others for ever.
-    const from = Number.parseInt(operation.slice(-8), 16) % Math.max(due.length, 1);
-    return [...due.slice(from), ...due.slice(0, from)].slice(0, batch);
+    const from = Number.parseInt(operation.slice(-8), 16) % Math.max(wanted.length, 1);
+    return [...wanted.slice(from), ...wanted.slice(0, from)];
   },
 
   async commit({ operation }, decisions, change) {
-    for (const { backup, action } of decisions) {
+    const due = decisions.filter(({ action }) => action !== "DEFERRED");
+    const going = due.slice(0, batch);
+    for (const { backup, action } of going) {
       const identity = `${operation} ${backup}`;
       if (action === "EXPIRE") await change.request("deletion.v1.requested", { backup }, identity);
       else await change.request("erasure.v1.requested", { backup }, identity);
     }
-    const count = (wanted: Decision["action"]): number => decisions.filter(({ action }) => action === wanted).length;
-    await change.end({ response: { expired: count("EXPIRE"), erased: count("ERASE") } });
+    const count = (wanted: Decision["action"]): number => going.filter(({ action }) => action === wanted).length;
+    const deferred = decisions.length - going.length;
+    await change.end({ response: { expired: count("EXPIRE"), erased: count("ERASE"), deferred } });
   },
 });
 

@@ -1,10 +1,13 @@
-import type { Backup } from "../backup/backup.ts";
+import type { Backup, BackupCollection } from "../backup/backup.ts";
 import { parseBackupName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
-import { type Decision, decide } from "../backup/retention.ts";
+import { capped, type Decision, decide } from "../backup/retention.ts";
 import type { Doc, Store } from "./ports.ts";
 
-/** A decision for every backup of each collection in which something is due. Its cost follows what is due, not what exists. */
+/**
+ * A decision for every backup of each collection in which something is due, by that collection's policy, under the cap of one
+ * sweep. Its cost follows what is due, not what exists.
+ */
 export async function decideAll(store: Store, now: string, signal: AbortSignal): Promise<Decision[]> {
   const due = [...(await dueBy(store, "expireTime", now)), ...(await dueBy(store, "purgeTime", now))];
   const collections = new Set(due.map(({ path }) => parseBackupName(path).collection));
@@ -12,7 +15,9 @@ export async function decideAll(store: Store, now: string, signal: AbortSignal):
   for (const collection of [...collections].sort()) {
     signal.throwIfAborted();
     const catalogue = (await store.query<Backup>({ collection: `${collection}/backups` })).map(({ data }) => data);
-    decisions.push(...decide(catalogue, await inUse(store, catalogue), now));
+    const policy = (await store.get<BackupCollection>(collection))?.data.retentionPolicy ?? {};
+    const createTimes = new Map(catalogue.map(({ name, createTime }) => [name, createTime]));
+    decisions.push(...capped(decide(catalogue, policy, await inUse(store, catalogue), now), createTimes));
   }
   return decisions;
 }
