@@ -2,8 +2,9 @@ import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { defaultGrace, later, parseDuration } from "../shared/backup/duration.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
 import { counted, purging, tombstoned, undeleted } from "../shared/backup/transition.ts";
-import { asStatusError, StatusError } from "../shared/error.ts";
+import { asStatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
+import { existing } from "../shared/pipeline/existing.ts";
 import { livePins } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
@@ -122,10 +123,4 @@ async function forget(change: Change, backup: string, maker: string | undefined)
   change.remove(backup);
   if (holder !== undefined) change.put(collection, counted(holder, found, -1));
   change.say("backup.v1.deleted", { backup });
-}
-
-async function existing(change: Change, backup: string): Promise<Backup> {
-  const found = await change.read<Backup>(backup);
-  if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
-  return found;
 }

@@ -2,6 +2,7 @@ import type { Backup } from "../shared/backup/backup.ts";
 import { fileObject, manifestObject } from "../shared/backup/name.ts";
 import { assertReadable } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
+import { existing } from "../shared/pipeline/existing.ts";
 import type { ObjectInfo, Objects, Settings } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
@@ -12,8 +13,7 @@ export const exportBackup = step<"export.v1.requested", { sizeBytes: number }>({
 
   async admit({ data: { backup, gcsBucket }, operation }, change, { settings }) {
     assertForeign(gcsBucket, settings);
-    const found = await change.read<Backup>(backup);
-    if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
+    const found = await existing(change, backup);
     assertReadable(found);
     if (!found.pins.includes(operation)) change.put(backup, { ...found, pins: [...found.pins, operation] });
     change.hold({ kind: "pin", path: backup });

@@ -6,6 +6,7 @@ import { preflight } from "../shared/backup/preflight.ts";
 import { assertReadable } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
+import { existing } from "../shared/pipeline/existing.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
@@ -69,8 +70,7 @@ async function takeTarget(change: Change, instanceId: string): Promise<void> {
 }
 
 async function pin(change: Change, backup: string): Promise<void> {
-  const found = await change.read<Backup>(backup);
-  if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
+  const found = await existing(change, backup);
   assertReadable(found);
   const { name } = change.operation;
   if (!found.pins.includes(name)) change.put(backup, { ...found, pins: [...found.pins, name] });

@@ -3,6 +3,7 @@ import type { AnyStep } from "../shared/pipeline/step.ts";
 import { backup } from "./backup.ts";
 import { deletion, erasure, undelete } from "./erase.ts";
 import { exportBackup } from "./export.ts";
+import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { schedule } from "./schedule.ts";
@@ -17,6 +18,7 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   snapshot: [snapshot],
   seal: [seal],
   export: [exportBackup],
+  keep: [hold, releaseHold, expiry],
   sweep: [sweep],
   erase: [deletion, undelete, erasure],
   restore: [restore, restoreLanded],

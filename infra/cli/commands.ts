@@ -56,9 +56,33 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "copy a backup to a regional bucket of your own",
     load: async () => (await import("./backups/export.ts")).exportBackup,
   },
+  "backups update": {
+    summary: "let a backup live longer or shorter",
+    load: async () => (await import("./backups/update.ts")).update,
+  },
+  "backups hold": {
+    summary: "keep a backup and its objects from every deletion, for a reason",
+    load: async () => (await import("./backups/hold.ts")).hold,
+  },
+  "backups release": {
+    summary: "take the hold away",
+    load: async () => (await import("./backups/release.ts")).release,
+  },
   "backups check": {
     summary: "read every byte of a backup again and compare it with what was recorded",
     load: async () => (await import("./backups/check.ts")).check,
+  },
+  "collections list": {
+    summary: "show the collections of backups; they outlive their instances",
+    load: async () => (await import("./collections/list.ts")).list,
+  },
+  "collections describe": {
+    summary: "show a collection, its totals and its retention policy",
+    load: async () => (await import("./collections/describe.ts")).describe,
+  },
+  "collections update": {
+    summary: "set what a collection keeps beyond the expiry of each backup",
+    load: async () => (await import("./collections/update.ts")).update,
   },
   "restores create": {
     summary: "restore a backup, or RDB files in a bucket, into an empty Valkey",

@@ -99,7 +99,7 @@ export interface Backup {
   /** Operations that read it. A pin is void once its Operation is done. */
   pins: string[];
   /** When somebody holds it, why. */
-  hold?: { reason: string; createTime: string };
+  hold?: { reason: string; createTime: string; operation: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */
   purgeTime?: string;
   /** DELETING: erasing was tried, and the bucket's retention policy or a hold keeps the files until then. */

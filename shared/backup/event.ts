@@ -13,6 +13,8 @@ const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
 const duration = checkedText(graceSeconds);
 const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
+const reason = z.string().trim().min(1, "expected a reason").max(500);
+const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
 const operation = z.string().max(64);
 const schedule = z
   .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
@@ -44,6 +46,12 @@ export const events = {
   "deletion.v1.requested": z.strictObject({ backup, grace: duration.optional(), requestId }),
   /** Take the tombstone away. */
   "undelete.v1.requested": z.strictObject({ backup, requestId }),
+  /** Hold a backup, and its objects, for a reason: nothing takes it until it is released. */
+  "hold.v1.requested": z.strictObject({ backup, reason, requestId }),
+  /** Take the hold away. */
+  "release.v1.requested": z.strictObject({ backup, requestId }),
+  /** Let a backup expire at another time. */
+  "expiry.v1.requested": z.strictObject({ backup, expireTime: time, requestId }),
   /** Erase a backup whose grace is over; with `operation`, only what that failed Operation left in the bucket. */
   "erasure.v1.requested": z.strictObject({ backup, operation: operation.optional() }),
   /** Restore a backup, or RDB files in a bucket, into an empty instance. */
@@ -82,6 +90,10 @@ export const events = {
   "backup.v1.exported": z.strictObject({ backup, gcsBucket: bucket }),
   /** A backup carries a tombstone. */
   "backup.v1.expired": z.strictObject({ backup, purgeTime: z.string() }),
+  /** A backup is held. */
+  "backup.v1.held": z.strictObject({ backup, reason }),
+  /** A backup is no longer held. */
+  "backup.v1.released": z.strictObject({ backup }),
   /** A tombstone was taken away. */
   "backup.v1.undeleted": z.strictObject({ backup }),
   /** A backup is gone. */
@@ -107,6 +119,7 @@ export const routes = {
   snapshot: ["shard.v1.requested"],
   seal: ["seal.v1.requested"],
   export: ["export.v1.requested"],
+  keep: ["hold.v1.requested", "release.v1.requested", "expiry.v1.requested"],
   sweep: ["sweep.v1.requested"],
   erase: ["deletion.v1.requested", "undelete.v1.requested", "erasure.v1.requested"],
   restore: ["restore.v1.requested", "object.v1.finalized"],
@@ -127,6 +140,9 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "sweep.v1.requested": "sweep",
   "deletion.v1.requested": "delete",
   "undelete.v1.requested": "undelete",
+  "hold.v1.requested": "hold",
+  "release.v1.requested": "release",
+  "expiry.v1.requested": "update",
   "erasure.v1.requested": "erase",
   "restore.v1.requested": "restore",
   "object.v1.finalized": "restore",

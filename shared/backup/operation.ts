@@ -2,7 +2,19 @@ import type { Code } from "../error.ts";
 import type { RdbFacts } from "./backup.ts";
 import type { EventType } from "./event.ts";
 
-export const verbs = ["backup", "export", "sweep", "delete", "undelete", "erase", "restore", "schedule"] as const;
+export const verbs = [
+  "backup",
+  "export",
+  "sweep",
+  "delete",
+  "undelete",
+  "hold",
+  "release",
+  "update",
+  "erase",
+  "restore",
+  "schedule",
+] as const;
 
 /** What an Operation does; its id begins with it. */
 export type Verb = (typeof verbs)[number];

@@ -1,6 +1,6 @@
 import { StatusError } from "../error.ts";
 import type { Backup, BackupCollection, BackupFile } from "./backup.ts";
-import { day, later } from "./duration.ts";
+import { day, later, ttlBounds } from "./duration.ts";
 
 /** What an event makes of a backup. Each refuses with FAILED_PRECONDITION, and says why, where the state does not allow it. */
 
@@ -52,6 +52,31 @@ export function purging(backup: Backup, now: string, inUseBy: string[]): Backup 
   if (backup.purgeTime > now) throw refused(backup, `its grace lasts until ${backup.purgeTime}`);
   if (inUseBy.length > 0) throw refused(backup, `it is in use by ${inUseBy.join(", ")}`);
   return { ...backup, purgeStartTime: now };
+}
+
+/** Held: neither a sweep nor a person takes it. Asked again by the same Operation, nothing changes. */
+export function held(backup: Backup, reason: string, operation: string, now: string): Backup {
+  if (backup.state === "CREATING") throw refused(backup, "it is still being taken");
+  if (backup.purgeStartTime !== undefined) throw refused(backup, `it is being erased since ${backup.purgeStartTime}`);
+  if (backup.hold?.operation === operation) return backup;
+  if (backup.hold !== undefined) throw refused(backup, `it is held already: ${backup.hold.reason}`);
+  return { ...backup, hold: { reason, createTime: now, operation } };
+}
+
+export function released(backup: Backup): Backup {
+  if (backup.hold === undefined) throw refused(backup, "it is not held");
+  const { hold: _, ...free } = backup;
+  return free;
+}
+
+/** Lives longer, or shorter: from `now` on, and no longer than 100 years after it was taken. */
+export function expiringAt(backup: Backup, expireTime: string, now: string): Backup {
+  if (backup.state !== "ACTIVE") throw refused(backup, `it is ${backup.state}`);
+  const latest = later(backup.createTime, ttlBounds.most);
+  if (expireTime < now) throw refused(backup, `${expireTime} is in the past; delete it instead`);
+  if (expireTime > latest)
+    throw refused(backup, `${expireTime} is more than 100 years after it was taken; expected at most ${latest}`);
+  return { ...backup, expireTime };
 }
 
 /** Refuses unless the backup can be read: restored, exported. */

@@ -89,6 +89,12 @@ export function createObjects({ projectId, apiEndpoint, limits = defaultLimits }
       const removed = storage.bucket(bucket).file(object, { generation }).delete({ ifGenerationMatch: generation });
       await asked(`removing gs://${bucket}/${object}#${generation}`, removed.catch(unlessGone));
     },
+    async setHold({ bucket, object, generation }, isHeld) {
+      assertObjectName(object);
+      const file = storage.bucket(bucket).file(object, { generation });
+      const what = `${isHeld ? "holding" : "releasing"} gs://${bucket}/${object}#${generation}`;
+      await asked(what, file.setMetadata({ temporaryHold: isHeld }).catch(lostIfGone(what)));
+    },
     list: (bucket, prefix) => list(storage.bucket(bucket), prefix, asked),
   };
   return objects;
@@ -99,6 +105,15 @@ function unlessGone(error: unknown): undefined {
   const refusal = refusalOf(error);
   if (refusal?.status === 412 || (refusal?.status === 404 && !isBucketMissing(refusal))) return undefined;
   throw error;
+}
+
+/** An object that should be there and is not is lost; what else failed goes on. */
+function lostIfGone(what: string): (error: unknown) => never {
+  return (error) => {
+    const refusal = refusalOf(error);
+    if (refusal?.status !== 404 || isBucketMissing(refusal)) throw error;
+    throw new StatusError("DATA_LOSS", `${what}: it is gone`, { cause: error });
+  };
 }
 
 async function describe(bucket: Bucket): Promise<BucketInfo> {

@@ -106,6 +106,11 @@ export function createMemoryObjects(
         throw new StatusError("FAILED_PRECONDITION", `removing ${name}: ${reason} keeps it: release it first`);
       stored.delete(name);
     },
+    async setHold(of, isHeld) {
+      pinned(of);
+      if (isHeld) holds.set(uri(of.bucket, of.object), "a temporary hold");
+      else holds.delete(uri(of.bucket, of.object));
+    },
     async *list(bucket, prefix) {
       assertBucket(bucket);
       const found = [...stored.values()].map(({ info }) => info);

@@ -13,6 +13,9 @@ const deadlines: Record<Verb, number> = {
   sweep: 3600,
   delete: 24 * 3600,
   undelete: 24 * 3600,
+  hold: 24 * 3600,
+  release: 24 * 3600,
+  update: 24 * 3600,
   erase: 24 * 3600,
   schedule: 24 * 3600,
 };

@@ -132,6 +132,8 @@ export interface Objects {
   ): Promise<ObjectInfo>;
   /** Removes exactly this generation; one that is gone already is fine. FAILED_PRECONDITION: a hold or a retention policy keeps it. */
   remove(of: Pick<ObjectInfo, "bucket" | "object" | "generation">): Promise<void>;
+  /** Puts a temporary hold on this generation, or takes it away; twice is fine. DATA_LOSS: it is gone. */
+  setHold(of: Pick<ObjectInfo, "bucket" | "object" | "generation">, isHeld: boolean): Promise<void>;
   /** Sorted by name. */
   list(bucket: string, prefix: string): AsyncIterable<ObjectInfo>;
 }

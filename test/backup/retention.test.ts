@@ -80,7 +80,7 @@ describe("without a policy", () => {
 describe("never taken", () => {
   const newest = backup("2026-11-20");
   it("what is held: the reason is told", () => {
-    const held = backup("2026-11-01", { hold: { reason: "audit", createTime: now } });
+    const held = backup("2026-11-01", { hold: { reason: "audit", createTime: now, operation: "operations/hold-1" } });
     expect(decide([held, newest], {}, nobody, now)[0]).toMatchObject({ action: "HOLD", reason: "it is held: audit" });
     expect(
       decide([{ ...held, state: "DELETING", purgeTime: "2026-01-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]
@@ -273,7 +273,8 @@ describe("for every catalogue, policy and clock", () => {
     .map(({ isHeld, ...fields }) => ({
       ...base,
       ...fields,
-      ...(isHeld && fields.createTime < "2021" && { hold: { reason: "r", createTime: now } }),
+      ...(isHeld &&
+        fields.createTime < "2021" && { hold: { reason: "r", createTime: now, operation: "operations/hold-1" } }),
       ...(fields.state === "DELETING" && { purgeTime: fields.expireTime }),
     }));
   const aCatalogue = fc

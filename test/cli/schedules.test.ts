@@ -107,6 +107,6 @@ describe("sweep", () => {
   it("asks for what is due and tells how much it was", async () => {
     await expire();
     const { exitCode, stdout } = await valkeepOn(world, "sweep --json");
-    expect([exitCode, JSON.parse(stdout).response]).toEqual([0, { expired: 1, erased: 0 }]);
+    expect([exitCode, JSON.parse(stdout).response]).toEqual([0, { expired: 1, erased: 0, deferred: 0 }]);
   });
 });

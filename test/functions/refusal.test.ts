@@ -352,7 +352,9 @@ describe("a deletion", () => {
   beforeEach(async () => void (await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })));
 
   it("of a backup that is held is refused and says why it is held", async () => {
-    await change<Backup>(nightly, { hold: { reason: "audit of May", createTime: "2026-01-01T00:00:00.000Z" } });
+    await change<Backup>(nightly, {
+      hold: { reason: "audit of May", createTime: "2026-01-01T00:00:00.000Z", operation: "operations/hold-1" },
+    });
     expect(await ask("deletion.v1.requested", { backup: nightly })).toMatchObject(
       error("FAILED_PRECONDITION", /it is held: audit of May/),
     );

@@ -134,6 +134,32 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a hold",
+    prepare: withBackup,
+    begin: { "hold.v1.requested": { backup: orders, reason: "audit", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "hold");
+      await expectOneBackup(world);
+      expect((await theBackup(world))?.hold?.reason).toBe("audit");
+      for (const object of await objectsOf(world, vault)) await expectKept(world, object);
+    },
+  },
+  {
+    name: "a release",
+    async prepare(world) {
+      await withBackup(world);
+      await ask(world, "hold.v1.requested", { backup: orders, reason: "audit" });
+    },
+    begin: { "release.v1.requested": { backup: orders, requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "release");
+      expect((await theBackup(world))?.hold).toBeUndefined();
+      await ask(world, "deletion.v1.requested", { backup: orders, grace: "0s" });
+      await ask(world, "sweep.v1.requested", {});
+      expect(await objectsOf(world, vault)).toEqual([]);
+    },
+  },
+  {
     name: "an undelete",
     async prepare(world) {
       await withBackup(world);
@@ -215,6 +241,13 @@ const stories: Story[] = [
     },
   },
 ];
+
+/** A hold in the bucket keeps the object, whatever is asked. */
+async function expectKept(world: World, object: string): Promise<void> {
+  const found = await world.ports.objects.stat(vault, object);
+  if (found === undefined) throw new Error(`there is no ${object}`);
+  await expect(world.ports.objects.remove(found)).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+}
 
 async function expectSameData(world: World): Promise<void> {
   const instance = (await world.ports.store.get<Instance>(instanceName("copy")))?.data;

@@ -1,0 +1,61 @@
+import type { Backup } from "../shared/backup/backup.ts";
+import { manifestObject } from "../shared/backup/name.ts";
+import { expiringAt, held, released } from "../shared/backup/transition.ts";
+import { StatusError } from "../shared/error.ts";
+import { existing } from "../shared/pipeline/existing.ts";
+import type { Ports } from "../shared/pipeline/ports.ts";
+import { step } from "../shared/pipeline/step.ts";
+
+/** Holds a backup: first the document, so that no sweep takes it meanwhile, then each of its objects. */
+export const hold = step<"hold.v1.requested">({
+  on: "hold.v1.requested",
+  async admit({ data: { backup, reason }, operation }, change) {
+    change.put(backup, held(await existing(change, backup), reason, operation, change.now));
+  },
+  run: async ({ data: { backup } }, ports, signal) => await holdObjects(backup, true, ports, signal),
+  async commit({ data: { backup, reason } }, _, change) {
+    change.say("backup.v1.held", { backup, reason });
+    await change.end({ response: { backup } });
+  },
+});
+
+/** Releases the objects first: until the last of them is free, the document says that it is held. */
+export const releaseHold = step<"release.v1.requested">({
+  on: "release.v1.requested",
+  async admit({ data: { backup } }, change) {
+    released(await existing(change, backup));
+  },
+  run: async ({ data: { backup } }, ports, signal) => await holdObjects(backup, false, ports, signal),
+  async commit({ data: { backup } }, _, change) {
+    change.put(backup, released(await existing(change, backup)));
+    change.say("backup.v1.released", { backup });
+    await change.end({ response: { backup } });
+  },
+});
+
+/** Lets a backup expire at another time. */
+export const expiry = step<"expiry.v1.requested">({
+  on: "expiry.v1.requested",
+  async commit({ data: { backup, expireTime } }, _, change) {
+    change.put(backup, expiringAt(await existing(change, backup), expireTime, change.now));
+    await change.end({ response: { backup, expireTime } });
+  },
+});
+
+async function holdObjects(
+  backup: string,
+  isHeld: boolean,
+  { store, objects }: Ports,
+  signal: AbortSignal,
+): Promise<void> {
+  const doc = await store.get<Backup>(backup);
+  if (doc === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
+  const { bucket, backupFiles } = doc.data;
+  const names = [manifestObject(backup), ...backupFiles.map(({ fileName }) => `${backup}/${fileName}`)];
+  for (const object of names) {
+    signal.throwIfAborted();
+    const found = await objects.stat(bucket, object);
+    if (found === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
+    await objects.setHold(found, isHeld);
+  }
+}

@@ -1,0 +1,41 @@
+import type { Backup } from "../../../shared/backup/backup.ts";
+import { later, timeOf, ttlSeconds } from "../../../shared/backup/duration.ts";
+import { StatusError } from "../../../shared/error.ts";
+import { submit } from "../../../shared/pipeline/submit.ts";
+import { asyncFlag, command } from "../command.ts";
+import { backupMade, conclude } from "../conclude.ts";
+import { readBackupName } from "../names.ts";
+
+export const update = command({
+  positionals: { "INSTANCE/BACKUP": { help: "its name", read: readBackupName } },
+  flags: {
+    ttl: { type: "string", value: "TIME", help: "how long it lives, counted from when it was taken, such as 90d" },
+    "expire-time": { type: "string", value: "TIME", help: "when it expires, such as 2027-01-31T00:00:00Z" },
+    ...asyncFlag,
+  },
+  example: "valkeep backups update orders/before-release --ttl=90d",
+
+  async run({ positionals: { "INSTANCE/BACKUP": backup }, flags }, session) {
+    const { ttl, "expire-time": time } = flags;
+    if ((ttl === undefined) === (time === undefined))
+      throw new StatusError("INVALID_ARGUMENT", "expected one of --ttl and --expire-time");
+    const seconds = ttlSeconds(ttl);
+    const { ports } = await session.connect();
+    const found = (await ports.store.get<Backup>(backup))?.data;
+    if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
+    const expireTime = time === undefined ? later(found.createTime, seconds) : readTime(time);
+    const name = await submit(ports, "expiry.v1.requested", { backup, expireTime });
+    return await conclude(name, flags.async, ports, session, backupMade);
+  },
+});
+
+function readTime(text: string): string {
+  const milliseconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (!Number.isNaN(milliseconds)) return timeOf(milliseconds);
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    `malformed time ${JSON.stringify(text.slice(0, 40))}: expected such as 2027-01-31T00:00:00Z`,
+  );
+}
