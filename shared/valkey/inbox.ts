@@ -50,6 +50,12 @@ export class Inbox {
     );
   }
 
+  /** Bytes that the next `take` hands out, while the socket may still add to them; else 0. */
+  get growingBytes(): number {
+    const next = this.#ready[0];
+    return next !== undefined && next.slab === this.#filling ? next.end - next.start : 0;
+  }
+
   /** All that has come into one slab since, or nothing; takes the previous view back. */
   take(): Uint8Array | undefined {
     const next = this.#ready.shift();

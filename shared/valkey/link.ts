@@ -7,6 +7,9 @@ import { type OpenSocket, openSocket, whyHungUp } from "./socket.ts";
 /** How long a server may take to answer a small command. */
 const REPLY_TIMEOUT_MS = 10_000;
 
+/** Enough at once: what each chunk costs its reader does not show any more. */
+const ENOUGH_BYTES = 256 * 1024;
+
 /** No line that is read here is longer; error replies stay far below. */
 const LINE_BYTES = 16 * 1024;
 
@@ -56,11 +59,17 @@ export class Link {
 
   /**
    * The next bytes, valid until the next read; `undefined` once the other side has ended. UNAVAILABLE: the link broke,
-   * or nothing came for `silenceMs`.
+   * or nothing came for `silenceMs`. Where little is there, it waits `gatherMs` for more to hand out with it.
    */
-  async read(silenceMs: number): Promise<Uint8Array | undefined> {
+  async read(silenceMs: number, gatherMs = 0): Promise<Uint8Array | undefined> {
+    let mayGather = gatherMs > 0;
     for (;;) {
       this.#signal.throwIfAborted();
+      if (mayGather && this.#isLittle()) {
+        mayGather = false;
+        await this.#settled(gatherMs, () => this.#ended || !this.#isLittle());
+        continue;
+      }
       const chunk = this.#take();
       if (chunk !== undefined) return chunk;
       const failure = this.#open?.failure();
@@ -166,16 +175,29 @@ export class Link {
     return chunk;
   }
 
+  /** Something has come, and less than what is worth a chunk of its own. */
+  #isLittle(): boolean {
+    const { growingBytes } = this.#inbox;
+    return growingBytes > 0 && growingBytes < ENOUGH_BYTES && this.#rest === undefined;
+  }
+
   async #somethingNew(silenceMs: number): Promise<void> {
-    const isSilent = await new Promise<boolean>((resolve) => {
-      const timer = setTimeout(() => resolve(true), silenceMs);
+    if (await this.#settled(silenceMs, () => true)) return;
+    throw brokenLink(this.#address, new Error(`nothing came for ${silenceMs / 1000} s`));
+  }
+
+  /** Waits for news that make it so. Answers false if the time is over before. */
+  async #settled(timeoutMs: number, isSo: () => boolean): Promise<boolean> {
+    const inTime = await new Promise<boolean>((resolve) => {
+      const timer = setTimeout(() => resolve(false), timeoutMs);
       this.#wake = () => {
+        if (!isSo() && !this.#signal.aborted) return;
         clearTimeout(timer);
-        resolve(false);
+        resolve(true);
       };
     });
     this.#wake = () => undefined;
-    if (isSilent) throw brokenLink(this.#address, new Error(`nothing came for ${silenceMs / 1000} s`));
+    return inTime;
   }
 
   readonly #end = (): void => {

@@ -12,6 +12,12 @@ const SILENCE_MS = 30_000;
 const SLAB_BYTES = 1024 * 1024;
 
 /**
+ * A diskless snapshot comes in pieces of 16 KiB (PROTO_IOBUF_LEN in Valkey's server.h), each of which would cost dozens of
+ * promises on its way to the bucket. What comes in so much time goes along as one chunk.
+ */
+const GATHER_MS = 5;
+
+/**
  * The newest release whose files we read. Told no version, Valkey 9.1.2 writes RDB 11 and fails at the first hash with
  * expiring fields; a release newer than this one then writes what this one reads.
  */
@@ -40,7 +46,7 @@ export async function* replicate(
     await link.write(command(["PSYNC", "?", "-1"]));
     const frame = new SnapshotFrame();
     for (;;) {
-      const chunk = await link.read(silenceMs);
+      const chunk = await link.read(silenceMs, GATHER_MS);
       if (chunk === undefined) throw brokenLink(address, new Error("the snapshot ended early"));
       for (const event of frame.push(chunk)) {
         if (event.is === "end") return;

@@ -64,12 +64,13 @@ describe("a registered instance", () => {
     expect(made({ mode }).mode).toBe("CLUSTER_DISABLED");
   });
 
-  it.each([["disabled"], ["transit-encryption-disabled"], ["TRANSIT_ENCRYPTION_DISABLED"]])(
-    "reads the transit encryption mode %s",
-    (transitEncryptionMode) => {
-      expect(made({ transitEncryptionMode }).transitEncryptionMode).toBe("TRANSIT_ENCRYPTION_DISABLED");
-    },
-  );
+  it.each([
+    ["disabled"],
+    ["transit-encryption-disabled"],
+    ["TRANSIT_ENCRYPTION_DISABLED"],
+  ])("reads the transit encryption mode %s", (transitEncryptionMode) => {
+    expect(made({ transitEncryptionMode }).transitEncryptionMode).toBe("TRANSIT_ENCRYPTION_DISABLED");
+  });
 
   it.each<[string, InstanceFlags, RegExp]>([
     ["an unknown mode", { mode: "sentinel" }, /expected one of cluster-disabled, cluster/],
@@ -108,15 +109,26 @@ describe("an endpoint", () => {
     ["host:06379", "host:6379"],
   ])("%s is %s", (text, endpoint) => expect(endpointOf(text)).toBe(endpoint));
 
-  it.each(["host", "host:", ":6379", "host:0", "host:65536", "host:x", "redis://host:6379", "host:6379/0", "a b:1"])(
-    "%j is refused",
-    (text) => expect(() => endpointOf(text)).toThrow(/expected HOST:PORT/),
-  );
+  it.each([
+    "host",
+    "host:",
+    ":6379",
+    "host:0",
+    "host:65536",
+    "host:x",
+    "redis://host:6379",
+    "host:6379/0",
+    "a b:1",
+  ])("%j is refused", (text) => expect(() => endpointOf(text)).toThrow(/expected HOST:PORT/));
 
-  it.each(["2001:db8::1:6379", "[::1:6379", "host:6379\n", "-host:1", "user@host:1", `${"h".repeat(300)}:1`])(
-    "%j is refused",
-    (text) => expect(() => endpointOf(text)).toThrow(/expected HOST:PORT/),
-  );
+  it.each([
+    "2001:db8::1:6379",
+    "[::1:6379",
+    "host:6379\n",
+    "-host:1",
+    "user@host:1",
+    `${"h".repeat(300)}:1`,
+  ])("%j is refused", (text) => expect(() => endpointOf(text)).toThrow(/expected HOST:PORT/));
 
   it.each([
     ["127.0.0.1:7002", "at-127-0-0-1-7002"],

@@ -250,12 +250,14 @@ describe("a policy", () => {
   ])("%j is refused", (policy, reason) => {
     expect(() => assertPolicy(policy)).toThrow(reason);
   });
-  it.each([{}, { keepLast: 0 }, { keepLast: 3, minimumRedundancy: 3 }, { keepDaily: 10_000, timeZone: "Asia/Tokyo" }])(
-    "%j is fine",
-    (policy) => {
-      expect(() => assertPolicy(policy)).not.toThrow();
-    },
-  );
+  it.each([
+    {},
+    { keepLast: 0 },
+    { keepLast: 3, minimumRedundancy: 3 },
+    { keepDaily: 10_000, timeZone: "Asia/Tokyo" },
+  ])("%j is fine", (policy) => {
+    expect(() => assertPolicy(policy)).not.toThrow();
+  });
 });
 
 describe("for every catalogue, policy and clock", () => {

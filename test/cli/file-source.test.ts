@@ -30,13 +30,17 @@ async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
 }
 
 describe("a file as a source", () => {
-  it.each([0, 1, chunkBytes - 1, chunkBytes, chunkBytes + 1, 5 * chunkBytes + 7])(
-    "is all of its %i bytes, in their order",
-    async (bytes) => {
-      const { path, content } = await fileOf(bytes);
-      expect((await collect(fileSource(path, calm))).equals(content)).toBe(true);
-    },
-  );
+  it.each([
+    0,
+    1,
+    chunkBytes - 1,
+    chunkBytes,
+    chunkBytes + 1,
+    5 * chunkBytes + 7,
+  ])("is all of its %i bytes, in their order", async (bytes) => {
+    const { path, content } = await fileOf(bytes);
+    expect((await collect(fileSource(path, calm))).equals(content)).toBe(true);
+  });
 
   it("leaves a chunk as it is until the next one is asked for", async () => {
     const { path, content } = await fileOf(3 * chunkBytes);

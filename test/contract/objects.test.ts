@@ -48,16 +48,15 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
   });
 
   describe("create", () => {
-    it.each([0, 1, 262_144, 8_388_607, 8_388_608, 8_388_609, 20_000_000])(
-      "stores %i bytes as they are",
-      async (size) => {
-        const bytes = bytesOf(size);
-        const info = await stored(bytes);
-        expect(info.sizeBytes).toBe(size);
-        expect(Buffer.from(info.crc32c, "base64").readUInt32BE()).toBe(crc32c(bytes));
-        expect((await collected(objects.read(info))).equals(bytes)).toBe(true);
-      },
-    );
+    it.each([
+      0, 1, 262_144, 8_388_607, 8_388_608, 8_388_609, 20_000_000,
+    ])("stores %i bytes as they are", async (size) => {
+      const bytes = bytesOf(size);
+      const info = await stored(bytes);
+      expect(info.sizeBytes).toBe(size);
+      expect(Buffer.from(info.crc32c, "base64").readUInt32BE()).toBe(crc32c(bytes));
+      expect((await collected(objects.read(info))).equals(bytes)).toBe(true);
+    });
 
     it("answers what stat answers", async () => {
       const object = fresh();
@@ -68,18 +67,22 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       expect(await objects.stat("vault", object)).toEqual(info);
     });
 
-    it.each(["", ".", "..", "a\nb", "a\rb", "x".repeat(1025)])(
-      "refuses the name %j: INVALID_ARGUMENT",
-      async (object) => {
-        const invalid = expect.objectContaining({ code: "INVALID_ARGUMENT" });
-        const of = { bucket: "vault", object, generation: "1" };
-        await expect(stored(bytesOf(1), object)).rejects.toEqual(invalid);
-        await expect(objects.stat("vault", object)).rejects.toEqual(invalid);
-        await expect(collected(objects.read(of))).rejects.toEqual(invalid);
-        await expect(objects.remove(of)).rejects.toEqual(invalid);
-        await expect(objects.copy(of, { bucket: "vault", object: fresh() }, {})).rejects.toEqual(invalid);
-      },
-    );
+    it.each([
+      "",
+      ".",
+      "..",
+      "a\nb",
+      "a\rb",
+      "x".repeat(1025),
+    ])("refuses the name %j: INVALID_ARGUMENT", async (object) => {
+      const invalid = expect.objectContaining({ code: "INVALID_ARGUMENT" });
+      const of = { bucket: "vault", object, generation: "1" };
+      await expect(stored(bytesOf(1), object)).rejects.toEqual(invalid);
+      await expect(objects.stat("vault", object)).rejects.toEqual(invalid);
+      await expect(collected(objects.read(of))).rejects.toEqual(invalid);
+      await expect(objects.remove(of)).rejects.toEqual(invalid);
+      await expect(objects.copy(of, { bucket: "vault", object: fresh() }, {})).rejects.toEqual(invalid);
+    });
 
     it("takes any name that Cloud Storage takes", async () => {
       const object = `${fresh()}/ü ?#%2F+&.😀`;
@@ -127,20 +130,19 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       expect(seen).toEqual([undefined, undefined]);
     });
 
-    it.each([0, 10, 9_000_000])(
-      "leaves nothing of a source that throws after %i bytes, and throws its error",
-      async (size) => {
-        const object = fresh();
-        const error = new Error("the source broke");
-        async function* source() {
-          yield bytesOf(size);
-          throw error;
-        }
-        await expect(objects.create("vault", object, source(), {})).rejects.toBe(error);
-        expect(await objects.stat("vault", object)).toBeUndefined();
-        expect((await stored(bytesOf(1), object)).sizeBytes).toBe(1);
-      },
-    );
+    it.each([
+      0, 10, 9_000_000,
+    ])("leaves nothing of a source that throws after %i bytes, and throws its error", async (size) => {
+      const object = fresh();
+      const error = new Error("the source broke");
+      async function* source() {
+        yield bytesOf(size);
+        throw error;
+      }
+      await expect(objects.create("vault", object, source(), {})).rejects.toBe(error);
+      expect(await objects.stat("vault", object)).toBeUndefined();
+      expect((await stored(bytesOf(1), object)).sizeBytes).toBe(1);
+    });
 
     it("is cut at once by its signal while the source is silent, and leaves nothing", async () => {
       const object = fresh();

@@ -160,13 +160,14 @@ describe("Cloud Storage that fails", () => {
       await expect(collected(patient.read(info))).rejects.toEqual(dataLoss);
     });
 
-    it.each(["status", "stall", "reset"])(
-      "and does nothing but %s, the read is UNAVAILABLE after a while",
-      async (kind) => {
-        await fail({ match: media, kind, times: 1000 });
-        await expect(collected(hasty.read(info))).rejects.toEqual(unavailable);
-      },
-    );
+    it.each([
+      "status",
+      "stall",
+      "reset",
+    ])("and does nothing but %s, the read is UNAVAILABLE after a while", async (kind) => {
+      await fail({ match: media, kind, times: 1000 });
+      await expect(collected(hasty.read(info))).rejects.toEqual(unavailable);
+    });
 
     it("and the object is removed while it is broken off, the read is DATA_LOSS", async () => {
       const gone = await patient.create("vault", fresh(), inChunks(bytes), {});

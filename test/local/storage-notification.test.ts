@@ -51,13 +51,14 @@ it("creates, lists, describes and deletes notification configs through the clien
   await expect(again.notification("1").getMetadata()).rejects.toMatchObject({ code: 404 });
 });
 
-it.each([{ topic: "events" }, { payload_format: "XML" }, { event_types: ["OBJECT_READ"] }])(
-  "refuses the notification config %o",
-  async (body) => {
-    await using server = await harness();
-    expect((await notify(server, body)).status).toBe(400);
-  },
-);
+it.each([
+  { topic: "events" },
+  { payload_format: "XML" },
+  { event_types: ["OBJECT_READ"] },
+])("refuses the notification config %o", async (body) => {
+  await using server = await harness();
+  expect((await notify(server, body)).status).toBe(400);
+});
 
 it("says that an object was finalized, with Google's attributes and the object's resource", async () => {
   const { taken, publish } = recorder();

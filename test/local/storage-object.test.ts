@@ -41,13 +41,19 @@ it("lists buckets, and keeps them over a restart", async () => {
   expect(buckets[0]?.metadata).toMatchObject({ location: "NAM4", labels: { stack: "local" } });
 });
 
-it.each(["ab", "Upper", "-a-", "a..b", "1.2.3.4", "a/b", "..", "x".repeat(64)])(
-  "refuses the bucket name %s",
-  async (name) => {
-    await using server = await harness();
-    expect((await send(`${server.url}/storage/v1/b?project=test`, "POST", { body: { name } })).status).toBe(400);
-  },
-);
+it.each([
+  "ab",
+  "Upper",
+  "-a-",
+  "a..b",
+  "1.2.3.4",
+  "a/b",
+  "..",
+  "x".repeat(64),
+])("refuses the bucket name %s", async (name) => {
+  await using server = await harness();
+  expect((await send(`${server.url}/storage/v1/b?project=test`, "POST", { body: { name } })).status).toBe(400);
+});
 
 it("refuses a second bucket of a name, a place that is none, and another project", async () => {
   await using server = await harness();
@@ -97,17 +103,17 @@ async function refusals(server: Harness): Promise<unknown[]> {
   return [deleted.status, reasonOf(deleted), overwritten.status, reasonOf(overwritten), kept.body.toString()];
 }
 
-it.each(["temporaryHold", "eventBasedHold"])(
-  "refuses to delete or overwrite an object under %s until it is released",
-  async (hold) => {
-    await using server = await harness();
-    await multipart(server.url, "object", hello);
-    await send(objectUrl(server.url, "object"), "PATCH", { body: { [hold]: true } });
-    expect(await refusals(server)).toEqual([403, "objectUnderActiveHold", 403, "objectUnderActiveHold", "hello"]);
-    await send(objectUrl(server.url, "object"), "PATCH", { body: { [hold]: false } });
-    expect((await send(objectUrl(server.url, "object"), "DELETE")).status).toBe(204);
-  },
-);
+it.each([
+  "temporaryHold",
+  "eventBasedHold",
+])("refuses to delete or overwrite an object under %s until it is released", async (hold) => {
+  await using server = await harness();
+  await multipart(server.url, "object", hello);
+  await send(objectUrl(server.url, "object"), "PATCH", { body: { [hold]: true } });
+  expect(await refusals(server)).toEqual([403, "objectUnderActiveHold", 403, "objectUnderActiveHold", "hello"]);
+  await send(objectUrl(server.url, "object"), "PATCH", { body: { [hold]: false } });
+  expect((await send(objectUrl(server.url, "object"), "DELETE")).status).toBe(204);
+});
 
 it("refuses to delete or overwrite what the bucket retains until its time has come", async () => {
   let now = new Date("2030-01-01T00:00:00Z");
@@ -257,23 +263,26 @@ it.each([
   expect([answer.status, messageOf(answer)]).toEqual([501, expect.stringContaining(feature)]);
 });
 
-it.each(["versioning", "lifecycle", "softDeletePolicy", "encryption", "acl"])(
-  "refuses a bucket with %s by 501",
-  async (field) => {
-    await using server = await harness();
-    const wishes: Record<string, unknown> = {
-      versioning: { enabled: true },
-      lifecycle: { rule: [{ action: { type: "Delete" }, condition: { age: 1 } }] },
-      softDeletePolicy: { retentionDurationSeconds: "604800" },
-      encryption: { defaultKmsKeyName: "k" },
-      acl: [{ entity: "allUsers", role: "READER" }],
-    };
-    const answer = await send(`${server.url}/storage/v1/b?project=test`, "POST", {
-      body: { name: "wishes", [field]: wishes[field] },
-    });
-    expect([answer.status, messageOf(answer)]).toEqual([501, expect.stringContaining(field)]);
-  },
-);
+it.each([
+  "versioning",
+  "lifecycle",
+  "softDeletePolicy",
+  "encryption",
+  "acl",
+])("refuses a bucket with %s by 501", async (field) => {
+  await using server = await harness();
+  const wishes: Record<string, unknown> = {
+    versioning: { enabled: true },
+    lifecycle: { rule: [{ action: { type: "Delete" }, condition: { age: 1 } }] },
+    softDeletePolicy: { retentionDurationSeconds: "604800" },
+    encryption: { defaultKmsKeyName: "k" },
+    acl: [{ entity: "allUsers", role: "READER" }],
+  };
+  const answer = await send(`${server.url}/storage/v1/b?project=test`, "POST", {
+    body: { name: "wishes", [field]: wishes[field] },
+  });
+  expect([answer.status, messageOf(answer)]).toEqual([501, expect.stringContaining(field)]);
+});
 
 it("refuses a body that is not JSON, is not an object's, or does not end", async () => {
   await using server = await harness();

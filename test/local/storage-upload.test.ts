@@ -25,26 +25,31 @@ const modes = {
 };
 
 for (const [mode, options] of Object.entries(modes)) {
-  it.each([0, 1, kib256 - 1, kib256, kib256 + 1, 3 * kib256, 1_000_003])(
-    `keeps %i bytes of a ${mode} upload of the client library`,
-    async (size) => {
-      await using server = await harness();
-      const bytes = someBytes(size);
-      const file = server.client.bucket("bucket").file("object");
-      await file.save(bytes, { ...options, contentType: "text/plain", metadata: { metadata: { operation: "op-1" } } });
-      const [metadata] = await file.getMetadata();
-      const expected = {
-        size: String(size),
-        crc32c: crc32cOf(bytes),
-        md5Hash: md5Of(bytes),
-        contentType: "text/plain",
-        metadata: { operation: "op-1" },
-        metageneration: "1",
-      };
-      expect(metadata).toMatchObject(expected);
-      expect((await file.download())[0].equals(bytes)).toBe(true);
-    },
-  );
+  it.each([
+    0,
+    1,
+    kib256 - 1,
+    kib256,
+    kib256 + 1,
+    3 * kib256,
+    1_000_003,
+  ])(`keeps %i bytes of a ${mode} upload of the client library`, async (size) => {
+    await using server = await harness();
+    const bytes = someBytes(size);
+    const file = server.client.bucket("bucket").file("object");
+    await file.save(bytes, { ...options, contentType: "text/plain", metadata: { metadata: { operation: "op-1" } } });
+    const [metadata] = await file.getMetadata();
+    const expected = {
+      size: String(size),
+      crc32c: crc32cOf(bytes),
+      md5Hash: md5Of(bytes),
+      contentType: "text/plain",
+      metadata: { operation: "op-1" },
+      metageneration: "1",
+    };
+    expect(metadata).toMatchObject(expected);
+    expect((await file.download())[0].equals(bytes)).toBe(true);
+  });
 }
 
 it("tells how far a session has come, before its first byte and after it", async () => {
@@ -170,14 +175,17 @@ it("refuses a size other than the announced one", async () => {
   expect((await put(headers.get("location") ?? "", "0-8/9", someBytes(9))).status).toBe(400);
 });
 
-it.each(["bytes 5-3/10", "bytes 0-10/10", "bytes a-b/c", "0-9/10", "bytes */-1"])(
-  "refuses Content-Range %s",
-  async (range) => {
-    await using server = await harness();
-    const uri = await begin(server.url, "object");
-    expect((await send(uri, "PUT", { headers: { "content-range": range }, body: "x" })).status).toBe(400);
-  },
-);
+it.each([
+  "bytes 5-3/10",
+  "bytes 0-10/10",
+  "bytes a-b/c",
+  "0-9/10",
+  "bytes */-1",
+])("refuses Content-Range %s", async (range) => {
+  await using server = await harness();
+  const uri = await begin(server.url, "object");
+  expect((await send(uri, "PUT", { headers: { "content-range": range }, body: "x" })).status).toBe(400);
+});
 
 it("gives a finished session's answer again, after a restart too", async () => {
   await using server = await harness();

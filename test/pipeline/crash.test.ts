@@ -313,12 +313,12 @@ describe.each(stories)("$name", (story) => {
     if (fault !== "mid") expect(hits).toBeGreaterThan(0);
   });
 
-  it.each(["frozen", "thawed"] as const)(
-    "ends well when a delivery %s at any effect goes on beside its successor",
-    async (fault) => {
-      expect(await disturbEach(story, fault, { isRacing: true })).toBeGreaterThan(0);
-    },
-  );
+  it.each([
+    "frozen",
+    "thawed",
+  ] as const)("ends well when a delivery %s at any effect goes on beside its successor", async (fault) => {
+    expect(await disturbEach(story, fault, { isRacing: true })).toBeGreaterThan(0);
+  });
 
   it("ends well when Pub/Sub forgets every message of ours once", async () => {
     last = await play(story, undefined, { isForgetful: true });

@@ -194,22 +194,25 @@ describe("a delivery", () => {
 });
 
 describe("an error", () => {
-  it.each(["UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED", "UNKNOWN", "INTERNAL"] as const)(
-    "%s comes again, up to ten attempts, then fails for good",
-    async (code) => {
-      const { ports, events, deliver } = setUp();
-      for (let attempt = 1; attempt < timing.maxAttempts; attempt++) {
-        expect(await deliver(failing(code))).toBe("later");
-        expect(await theTask(ports)).toMatchObject({ attempt, done: false, error: { code, message: "no" } });
-      }
-      expect(await deliver(failing(code))).toBe("done");
-      expect((await operations(ports))[0]).toMatchObject({
-        done: true,
-        error: { code, message: "gave up after 10 attempts: no" },
-      });
-      expect(events.messages.map(({ type }) => type)).toEqual(["operation.v1.failed"]);
-    },
-  );
+  it.each([
+    "UNAVAILABLE",
+    "ABORTED",
+    "RESOURCE_EXHAUSTED",
+    "UNKNOWN",
+    "INTERNAL",
+  ] as const)("%s comes again, up to ten attempts, then fails for good", async (code) => {
+    const { ports, events, deliver } = setUp();
+    for (let attempt = 1; attempt < timing.maxAttempts; attempt++) {
+      expect(await deliver(failing(code))).toBe("later");
+      expect(await theTask(ports)).toMatchObject({ attempt, done: false, error: { code, message: "no" } });
+    }
+    expect(await deliver(failing(code))).toBe("done");
+    expect((await operations(ports))[0]).toMatchObject({
+      done: true,
+      error: { code, message: "gave up after 10 attempts: no" },
+    });
+    expect(events.messages.map(({ type }) => type)).toEqual(["operation.v1.failed"]);
+  });
 
   it.each([
     "INVALID_ARGUMENT",
@@ -225,15 +228,16 @@ describe("an error", () => {
     expect(events.messages.map(({ type }) => type)).toEqual(["operation.v1.failed"]);
   });
 
-  it.each(["FAILED_PRECONDITION", "NOT_FOUND", "ALREADY_EXISTS"] as const)(
-    "%s is a refusal and alarms nobody",
-    async (code) => {
-      const { ports, events, deliver } = setUp();
-      expect(await deliver(failing(code))).toBe("done");
-      expect((await operations(ports))[0]).toMatchObject({ done: true, error: { code } });
-      expect(events.messages).toEqual([]);
-    },
-  );
+  it.each([
+    "FAILED_PRECONDITION",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+  ] as const)("%s is a refusal and alarms nobody", async (code) => {
+    const { ports, events, deliver } = setUp();
+    expect(await deliver(failing(code))).toBe("done");
+    expect((await operations(ports))[0]).toMatchObject({ done: true, error: { code } });
+    expect(events.messages).toEqual([]);
+  });
 
   it("of a kind that nobody knows is retried", async () => {
     const { deliver } = setUp();
@@ -334,14 +338,15 @@ describe("a poisoned message", () => {
     expect(await operations(ports)).toEqual([]);
   });
 
-  it.each(["../../instances/orders", "sweep-x/../../y", ""])(
-    "whose attributes name the path %j is no task of ours",
-    async (operation) => {
-      const { ports } = setUp();
-      await handle([], message({ nonsense: 1 }, { operation, task: "sweep.v1.requested" }), ports, timing);
-      expect((await operations(ports)).map(({ error }) => error?.code)).toEqual(["INVALID_ARGUMENT"]);
-    },
-  );
+  it.each([
+    "../../instances/orders",
+    "sweep-x/../../y",
+    "",
+  ])("whose attributes name the path %j is no task of ours", async (operation) => {
+    const { ports } = setUp();
+    await handle([], message({ nonsense: 1 }, { operation, task: "sweep.v1.requested" }), ports, timing);
+    expect((await operations(ports)).map(({ error }) => error?.code)).toEqual(["INVALID_ARGUMENT"]);
+  });
 });
 
 describe("a dead letter", () => {

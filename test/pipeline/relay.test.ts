@@ -101,59 +101,55 @@ describe("the relay", () => {
 });
 
 describe("a set", () => {
-  it.each([30, 250])(
-    "of %i shards that all end at once is completed",
-    async (count) => {
-      await shards(count);
-      await world.events.publish({
-        type: "backup.v1.requested",
-        data: { instance: "orders", backupId: "n" },
-        attributes: {},
+  it.each([30, 250])("of %i shards that all end at once is completed", async (count) => {
+    await shards(count);
+    await world.events.publish({
+      type: "backup.v1.requested",
+      data: { instance: "orders", backupId: "n" },
+      attributes: {},
+    });
+    for (const message of world.events.take()) await world.deliver(message);
+    const messages = world.events.take().filter(({ type }) => type === "shard.v1.requested");
+    expect(messages).toHaveLength(count);
+    // every shard at the same time, Pub/Sub's back-off between the tries; the store takes 20 ms for a call
+    const { store, clock } = world.ports;
+    const slowly = async <T>(call: () => Promise<T>): Promise<T> => {
+      await clock.sleep(20);
+      return await call();
+    };
+    const slow: Ports["store"] = {
+      get: async (path) => await slowly(() => store.get(path)),
+      getAll: async (paths) => await slowly(() => store.getAll(paths)),
+      commit: async (writes) => await slowly(() => store.commit(writes)),
+      query: store.query,
+    };
+    let waiting = messages;
+    let tries = 0;
+    for (; waiting.length > 0 && tries < 40; tries++) {
+      const again: typeof waiting = [];
+      let open = waiting.length;
+      const all = waiting.map(async (message) => {
+        const answer = await handle(
+          steps.snapshot,
+          { ...message, publishTime: "", data: Buffer.from(JSON.stringify(message.data)) },
+          { ...world.ports, store: slow },
+          timing,
+        ).catch(() => "later");
+        if (answer === "later") again.push(message);
+        open--;
       });
-      for (const message of world.events.take()) await world.deliver(message);
-      const messages = world.events.take().filter(({ type }) => type === "shard.v1.requested");
-      expect(messages).toHaveLength(count);
-      // every shard at the same time, Pub/Sub's back-off between the tries; the store takes 20 ms for a call
-      const { store, clock } = world.ports;
-      const slowly = async <T>(call: () => Promise<T>): Promise<T> => {
-        await clock.sleep(20);
-        return await call();
-      };
-      const slow: Ports["store"] = {
-        get: async (path) => await slowly(() => store.get(path)),
-        getAll: async (paths) => await slowly(() => store.getAll(paths)),
-        commit: async (writes) => await slowly(() => store.commit(writes)),
-        query: store.query,
-      };
-      let waiting = messages;
-      let tries = 0;
-      for (; waiting.length > 0 && tries < 40; tries++) {
-        const again: typeof waiting = [];
-        let open = waiting.length;
-        const all = waiting.map(async (message) => {
-          const answer = await handle(
-            steps.snapshot,
-            { ...message, publishTime: "", data: Buffer.from(JSON.stringify(message.data)) },
-            { ...world.ports, store: slow },
-            timing,
-          ).catch(() => "later");
-          if (answer === "later") again.push(message);
-          open--;
-        });
-        for (let n = 0; open > 0 && n < 20_000; n++) {
-          await clock.advance(20);
-          await new Promise(setImmediate);
-        }
-        await Promise.all(all);
-        waiting = again;
-        await clock.advance(10_000);
+      for (let n = 0; open > 0 && n < 20_000; n++) {
+        await clock.advance(20);
+        await new Promise(setImmediate);
       }
-      const failed = (await operations("backup")).find(({ error }) => error !== undefined);
-      expect(failed?.error).toBeUndefined();
-      expect(tries).toBeLessThanOrEqual(3);
-    },
-    60_000,
-  );
+      await Promise.all(all);
+      waiting = again;
+      await clock.advance(10_000);
+    }
+    const failed = (await operations("backup")).find(({ error }) => error !== undefined);
+    expect(failed?.error).toBeUndefined();
+    expect(tries).toBeLessThanOrEqual(3);
+  }, 60_000);
 
   it("of no shards does not stand still", async () => {
     world.valkey.start("127.0.0.1:7001", 0);
@@ -277,42 +273,44 @@ describe("a request id", () => {
 });
 
 describe("an unknown answer", () => {
-  it.each(["UNKNOWN", "UNAVAILABLE", "ABORTED"] as const)(
-    "to the commit of a submitted request (%s) does not make the caller ask twice",
-    async (code) => {
-      const { store } = world.ports;
-      let isFirst = true;
-      const commit: Ports["store"]["commit"] = async (writes) => {
-        await store.commit(writes);
-        if (!isFirst) return;
-        isFirst = false;
-        throw new StatusError(code, "the answer was lost");
-      };
-      const name = await submit({ ...world.ports, store: { ...store, commit } }, "sweep.v1.requested", {});
-      expect((await operations("sweep")).map((operation) => operation.name)).toEqual([name]);
-    },
-  );
+  it.each([
+    "UNKNOWN",
+    "UNAVAILABLE",
+    "ABORTED",
+  ] as const)("to the commit of a submitted request (%s) does not make the caller ask twice", async (code) => {
+    const { store } = world.ports;
+    let isFirst = true;
+    const commit: Ports["store"]["commit"] = async (writes) => {
+      await store.commit(writes);
+      if (!isFirst) return;
+      isFirst = false;
+      throw new StatusError(code, "the answer was lost");
+    };
+    const name = await submit({ ...world.ports, store: { ...store, commit } }, "sweep.v1.requested", {});
+    expect((await operations("sweep")).map((operation) => operation.name)).toEqual([name]);
+  });
 
-  it.each(["UNKNOWN", "UNAVAILABLE", "ABORTED"] as const)(
-    "to the commit that ends an operation (%s) is read as success",
-    async (code) => {
-      const { store } = world.ports;
-      const name = await submit(world.ports, "sweep.v1.requested", {});
-      let isFirst = true;
-      const commit: Ports["store"]["commit"] = async (writes) => {
-        await store.commit(writes);
-        if (!isFirst) return;
-        isFirst = false;
-        throw new StatusError(code, "the answer was lost");
-      };
-      const ended = endOperation(
-        { ...world.ports, store: { ...store, commit } },
-        name,
-        new StatusError("CANCELLED", "by hand"),
-        true,
-      ).catch((error) => error.message);
-      await world.clock.advance(1_000);
-      expect(await ended).toBe(true);
-    },
-  );
+  it.each([
+    "UNKNOWN",
+    "UNAVAILABLE",
+    "ABORTED",
+  ] as const)("to the commit that ends an operation (%s) is read as success", async (code) => {
+    const { store } = world.ports;
+    const name = await submit(world.ports, "sweep.v1.requested", {});
+    let isFirst = true;
+    const commit: Ports["store"]["commit"] = async (writes) => {
+      await store.commit(writes);
+      if (!isFirst) return;
+      isFirst = false;
+      throw new StatusError(code, "the answer was lost");
+    };
+    const ended = endOperation(
+      { ...world.ports, store: { ...store, commit } },
+      name,
+      new StatusError("CANCELLED", "by hand"),
+      true,
+    ).catch((error) => error.message);
+    await world.clock.advance(1_000);
+    expect(await ended).toBe(true);
+  });
 });

@@ -51,12 +51,17 @@ describe.each(Object.entries(calls))("%s", (_name, call) => {
     await expect(call(instanceAt("no-such-host.invalid:6379"))).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
 
-  it.each(["", "host", "host:0", "host:70000", "a b:1", "redis://h:1", "::1:6379"])(
-    "calls the endpoint '%s' INVALID_ARGUMENT",
-    async (endpoint) => {
-      await expect(call(instanceAt(endpoint))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
-    },
-  );
+  it.each([
+    "",
+    "host",
+    "host:0",
+    "host:70000",
+    "a b:1",
+    "redis://h:1",
+    "::1:6379",
+  ])("calls the endpoint '%s' INVALID_ARGUMENT", async (endpoint) => {
+    await expect(call(instanceAt(endpoint))).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
 
   it("calls a missing password UNAUTHENTICATED", async () => {
     await expect(call(instanceAt(server.endpoint))).rejects.toMatchObject({

@@ -30,6 +30,15 @@ describe("an inbox", () => {
     inbox.take();
     expect(inbox.hasRoom()).toBe(true);
   });
+
+  it("tells how much the next view has grown to, until the socket goes on in the other slab", () => {
+    const inbox = new Inbox(SLAB_BYTES);
+    const grown = [40_000, 40_000, SLAB_BYTES - 80_000].map((bytes) => {
+      inbox.filled(bytes);
+      return inbox.growingBytes;
+    });
+    expect(grown).toEqual([40_000, 80_000, 0]);
+  });
 });
 
 /** Fills with a running count and reads it again. */

@@ -1,0 +1,79 @@
+import { createReadStream, fsyncSync, openSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileSource } from "../../infra/cli/file-source.ts";
+import type { RdbFacts } from "../../shared/backup/backup.ts";
+import { newInstance } from "../../shared/backup/instance.ts";
+import { check, checked } from "../../shared/rdb/check.ts";
+import { factsOf } from "../../shared/rdb/facts.ts";
+import { createValkey } from "../../shared/valkey/index.ts";
+import { peakOf } from "./peak.ts";
+
+/**
+ * One job of ours, without the pipeline around it, in a process of its own, as the programs that it is compared with:
+ * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`. Prints what it measured
+ * as JSON.
+ */
+export interface Measured<T> {
+  result: T;
+  /** Of the job alone, without the start-up of the process. */
+  seconds: number;
+  cpuSeconds: number;
+  peakBytes: number;
+}
+
+const calm = new AbortController().signal;
+const valkey = createValkey({ resolveSecret: () => Promise.reject(new Error("there is no secret here")) });
+
+const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
+  check: async (file = "") => factsOf(await check(fileSource(file, calm))),
+
+  async snapshot(endpoint = "", file) {
+    const output = file === undefined ? undefined : openSync(file, "w");
+    let sizeBytes = 0;
+    for await (const chunk of checked(valkey.snapshot(instanceAt(endpoint), 0, calm))) {
+      if (output !== undefined) writeFileSync(output, chunk);
+      sizeBytes += chunk.length;
+    }
+    // As `valkey-cli --rdb` does, which writes synchronously too.
+    if (output !== undefined) fsyncSync(output);
+    return sizeBytes;
+  },
+
+  async load(endpoint = "", file = "", factsFile = "") {
+    const facts = JSON.parse(await readFile(factsFile, "utf8")) as RdbFacts;
+    const source = {
+      facts,
+      read: ({ start, end = Number.POSITIVE_INFINITY }: { start: number; end?: number }) =>
+        createReadStream(file, { start, end: end - 1, highWaterMark: 1 << 20 }),
+    };
+    const options = {
+      operation: "bench",
+      part: 0,
+      epoch: 1,
+      confirm: async () => undefined,
+      replace: false,
+      now: () => Date.now(),
+      withFunctions: true,
+    };
+    return await valkey.load(instanceAt(endpoint), source, options, calm);
+  },
+};
+
+function instanceAt(endpoint: string) {
+  return newInstance({ id: "bench", endpoint, location: "local" }, "1", new Date().toISOString());
+}
+
+const [name = "", ...args] = process.argv.slice(2);
+const job = jobs[name];
+if (job === undefined) throw new Error(`there is no job ${name}`);
+const begin = performance.now();
+const result = await job(...args);
+const seconds = (performance.now() - begin) / 1000;
+const { user, system } = process.cpuUsage();
+const measured: Measured<unknown> = {
+  result,
+  seconds,
+  cpuSeconds: (user + system) / 1e6,
+  peakBytes: peakOf("self") ?? 0,
+};
+console.log(JSON.stringify(measured));
