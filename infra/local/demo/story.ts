@@ -4,6 +4,7 @@ import type { EventMap, EventType } from "../../../shared/backup/event.ts";
 import { newInstance } from "../../../shared/backup/instance.ts";
 import { backupName, fileObject } from "../../../shared/backup/name.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
+import { decideAll } from "../../../shared/pipeline/catalogue.ts";
 import { identityOf, operationIdFor } from "../../../shared/pipeline/identity.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
@@ -97,6 +98,8 @@ export async function play(ports: Ports, stage: Stage): Promise<Row[]> {
   });
   await act("36 days pass (its times are moved): a sweep finds it expired", async () => {
     await age(ports, nightly.name, 36);
+    const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), AbortSignal.timeout(10_000));
+    for (const { backup, action, reason } of decisions) say(`  ${action.padEnd(6)} ${backup}: ${reason}`);
     const { response } = await ask("sweep.v1.requested", {});
     await rest(ports, "delete");
     const state = (await ports.store.get<Backup>(nightly.name))?.data.state;
