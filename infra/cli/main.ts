@@ -1,5 +1,10 @@
+import { enableCompileCache } from "node:module";
 import { constants } from "node:os";
-import { run } from "./run.ts";
+import { join } from "node:path";
+
+// Types are stripped and code compiled when it runs first, not at every start.
+enableCompileCache(join(import.meta.dirname, "../../.cache/compiled"));
+const { run } = await import("./run.ts");
 
 const interruption = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const)

@@ -68,7 +68,12 @@ export function startFunctions(options: FunctionOptions, parts: Parts): Promise<
       const start = startProcess({
         ...supervised,
         name,
-        command: [process.execPath, ...sparing.flags, join(import.meta.dirname, "functions.ts"), ...flags],
+        command: [
+          process.execPath,
+          ...(isolate ? sparing.flags : shared.flags),
+          join(import.meta.dirname, "functions.ts"),
+          ...flags,
+        ],
         environment: { ...environment, ...sparing.environment, NODE_COMPILE_CACHE: join(directory, "compiled") },
         logFile: logFile(directory, name),
         ready: /^functions ready/,
@@ -81,9 +86,16 @@ export function startFunctions(options: FunctionOptions, parts: Parts): Promise<
 
 /**
  * As a small instance runs a function: from the memory of a large machine V8 would derive a young generation that fills with
- * garbage first (60 to 100 MB), and glibc an arena for each thread.
+ * garbage first (60 to 100 MB) and an old one that is hardly ever collected (100 MB more while a restore reads), and glibc
+ * an arena for each thread. Buffers of 64 KiB, the size in which sockets hand out bytes, go back to the system at once.
  */
-const sparing = { flags: ["--max-semi-space-size=1"], environment: { MALLOC_ARENA_MAX: "2" } };
+export const sparing = {
+  flags: ["--max-semi-space-size=1", "--max-old-space-size=128"],
+  environment: { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "65536" },
+};
+
+/** A host of all functions at once has the same young generation, and room for what all of them hold. */
+const shared = { flags: ["--max-semi-space-size=1"] };
 
 /** Neither has anything to finish when it is asked to end: what it answered is on disk. */
 const supervised = { restart: true, stopTimeoutMs: 2_000 };

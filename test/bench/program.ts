@@ -8,6 +8,8 @@ const timeoutMs = 900_000;
 export interface ProgramOptions {
   /** File that it reads as its standard input. */
   stdin?: string;
+  /** Variables to add to its environment. */
+  environment?: Record<string, string>;
   /** Look at its memory while it runs, every few milliseconds. Costs a little time. */
   watchMemory?: boolean;
 }
@@ -22,12 +24,14 @@ export interface ProgramRun {
 
 /** Runs a program to its end. Throws with its last words if it fails. */
 export async function runProgram(command: readonly string[], options: ProgramOptions = {}): Promise<ProgramRun> {
-  const { stdin, watchMemory = false } = options;
+  const { stdin, environment = {}, watchMemory = false } = options;
   const [program = "", ...args] = command;
   const input = stdin === undefined ? undefined : openSync(stdin, "r");
   try {
     const begin = performance.now();
-    const child = spawn(program, args, { stdio: [input ?? "ignore", "pipe", "pipe"], timeout: timeoutMs });
+    const stdio = [input ?? "ignore", "pipe", "pipe"] as const;
+    const env = { ...process.env, ...environment };
+    const child = spawn(program, args, { stdio: [...stdio], timeout: timeoutMs, env });
     const words = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const)
       child[stream]?.setEncoding("utf8").on("data", (text: string) => {

@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { sparing } from "../../infra/local/services.ts";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { RdbFacts } from "../../shared/backup/backup.ts";
 import { countKeys, rest } from "./client.ts";
@@ -52,9 +53,12 @@ export async function takeByCli(cli: readonly string[], server: ValkeyServer, fi
   return (await runProgram([...cli, "-p", `${server.port}`, "--rdb", file])).seconds;
 }
 
-/** Runs a job of ours in a process of its own; see job.ts. */
+/** Runs a job of ours in a process of its own, set up as a function's is; see job.ts. */
 export async function runJob<T>(...args: string[]): Promise<{ seconds: number; result: T; measured: Measured<T> }> {
-  const { seconds, stdout } = await runProgram([process.execPath, join(import.meta.dirname, "job.ts"), ...args]);
+  const job = join(import.meta.dirname, "job.ts");
+  const { seconds, stdout } = await runProgram([process.execPath, ...sparing.flags, job, ...args], {
+    environment: sparing.environment,
+  });
   const measured = JSON.parse(stdout) as Measured<T>;
   return { seconds, result: measured.result, measured };
 }
