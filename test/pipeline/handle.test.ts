@@ -80,6 +80,10 @@ const failing =
     throw new StatusError(code, reason);
   };
 
+/** A timer of a process that stands still: it never comes, but can be cancelled. */
+const untilAborted = (_milliseconds: number, signal?: AbortSignal): Promise<void> =>
+  new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+
 describe("a delivery", () => {
   it("is told later while somebody alive holds the lease, and counts no attempt", async () => {
     const { ports, clock, deliver } = setUp();
@@ -117,7 +121,7 @@ describe("a delivery", () => {
     const stopped: Ports = {
       ...ports,
       store: { ...stuck, getAll: store.getAll },
-      clock: { ...clock, sleep: () => new Promise<never>(() => undefined) },
+      clock: { ...clock, sleep: untilAborted },
     };
     const zombie = handle(steps, message(), { ...stopped, store }, timing).catch((error) => error);
     await clock.advance(timing.lease + 1);
@@ -133,7 +137,7 @@ describe("a delivery", () => {
     expect((await operations(ports))[0]?.done).toBe(false);
     expect(await settled(second, clock)).toBe("done");
     expect((await operations(ports))[0]?.response).not.toEqual({ by: "zombie" });
-    void zombie;
+    expect(await zombie).toBe("later");
   });
 
   it("aborts its step ten seconds before a lease that cannot be renewed would lapse", async () => {
