@@ -16,6 +16,8 @@ export interface Surroundings {
   stderr: { write(text: string): unknown };
   /** Whether somebody watches standard error. */
   isTerminal: boolean;
+  /** How wide the terminal is that shows standard output; absent where it goes to a file or a pipe. */
+  columns?: number;
   environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C. */
   signal?: AbortSignal;
@@ -101,6 +103,7 @@ function sessionOf(isJson: boolean, around: Surroundings): Session {
       return connection;
     },
     ...{ environment, stdin, signal, isJson, isTerminal, say },
+    ...(around.columns !== undefined && { columns: around.columns }),
     print: (value, text) => void stdout.write(isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text}\n`),
     draw: (text) => void stderr.write(text),
   };
