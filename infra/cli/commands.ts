@@ -3,6 +3,8 @@ import type { Command } from "./command.ts";
 /** A verb in the list: it is loaded only when it is asked for, so that help and wrong usage are answered at once. */
 interface Entry {
   summary: string;
+  /** Not in the help: only programs ask for it. */
+  isHidden?: true;
   load(): Promise<Command>;
 }
 
@@ -119,6 +121,15 @@ export const commands: Readonly<Record<string, Entry>> = {
   sweep: {
     summary: "delete what has expired and erase what was deleted",
     load: async () => (await import("./sweep.ts")).sweep,
+  },
+  completion: {
+    summary: "print a script that completes verbs, flags and names in bash, zsh or fish",
+    load: async () => (await import("./completion/script.ts")).completion,
+  },
+  "completion candidates": {
+    summary: "what the last of the words on standard input can become",
+    isHidden: true,
+    load: async () => (await import("./completion/candidates.ts")).candidates,
   },
   "rdb check": {
     summary: "read an RDB file to its last byte and tell what is in it",
