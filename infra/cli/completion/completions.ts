@@ -49,20 +49,16 @@ async function ofVerb(
   const flags: Record<string, Flag> = { ...command.flags, ...commonFlags };
   const { given, positionals, open } = readWords(before, flags);
   if (open !== undefined) return await valuesOf(name, open, current, session);
-  const equals = current.indexOf("=");
-  if (current.startsWith("--") && equals > 0) {
-    const start = current.slice(0, equals + 1);
-    const flag = flags[current.slice(2, equals)];
-    const values = flag === undefined ? [] : await valuesOf(name, flag, current.slice(start.length), session);
-    return values.map(({ value }) => ({ value: `${start}${value}` }));
+  const [, flag = "", value] = /^--([^=]+)=(.*)$/s.exec(current) ?? [];
+  if (value !== undefined) {
+    const values = await valuesOf(name, flags[flag] ?? {}, value, session);
+    return values.map((one) => ({ value: `--${flag}=${one.value}` }));
   }
-  const positional = Object.values(command.positionals)[positionals];
-  const values =
-    positional === undefined || current.startsWith("-") ? [] : await valuesOf(name, positional, current, session);
-  if (values.length > 0 || (positional !== undefined && !current.startsWith("-"))) return values;
+  const positional = current.startsWith("-") ? undefined : Object.values(command.positionals)[positionals];
+  if (positional !== undefined) return await valuesOf(name, positional, current, session);
   return Object.entries(flags)
-    .filter(([flag]) => !given.has(flag))
-    .map(([flag, { type, help }]) => ({ value: type === "string" ? `--${flag}=` : `--${flag}`, help }));
+    .filter(([one]) => !given.has(one))
+    .map(([one, { type, help }]) => ({ value: type === "string" ? `--${one}=` : `--${one}`, help }));
 }
 
 /** The flags that are there, how many positionals, and the flag whose value comes next, where the last word is one. */
