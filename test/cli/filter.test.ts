@@ -12,6 +12,9 @@ const backup = {
   state: "ACTIVE",
   backupType: "AUTOMATED",
   createTime: "2026-11-20T02:00:00.000Z",
+  expireTime: "2026-11-26T12:00:00.000Z",
+  note: "it was 2026-01-01T00:00:00Z then",
+  gone: null,
   totalSizeBytes: 1_500_000_000,
   shardCount: 2,
   retentionSeconds: 30 * 86_400,
@@ -39,11 +42,19 @@ describe("a filter", () => {
     ["name:NIGHT", true],
     ["name:weekly", false],
     ["state<B", true],
+    ["state<A", false],
     ["state>=ACTIVE", true],
+    ["state>B", false],
+    ["note>a", true],
+    ["note<2026-01-02", false],
+    ["gone:*", false],
+    ["gone=null", false],
     ["shardCount=2", true],
     ["shardCount=2.0", true],
     ["shardCount<2", false],
     ["shardCount<=2", true],
+    ["shardCount<=1", false],
+    ["shardCount<2.05", true],
     ["shardCount>2", false],
     ["shardCount>-1", true],
     ["shardCount:2", true],
@@ -65,10 +76,18 @@ describe("a filter", () => {
     ["createTime>-2d", true],
     ["createTime>-1d", false],
     ["createTime<1d", true],
-    ["createTime<+1d", true],
+    ["createTime>-30d", true],
+    ["expireTime<5d", false],
+    ["expireTime<6d", true],
+    ["expireTime<+6d", true],
+    ["expireTime>4d", true],
+    ["expireTime=2026-11-26T12:00:00Z", true],
+    ["expireTime<=2026-11-26T11:59:59.999999Z", false],
     ["hold.reason='the audit (May)'", true],
     ["hold.reason:audit", true],
     ["hold:reason", true],
+    ["hold:REASON", true],
+    ["hold:reas", false],
     ["hold:*", true],
     ["purgeTime:*", false],
     ["empty:*", false],
@@ -123,6 +142,10 @@ describe("a malformed filter", () => {
     ["()", 2, /expected a field/],
     ["NOT", 4, /expected a field, .*, found the end/],
     ["AND=1", 1, /expected a field, .*, found "AND"/],
+    ["OR=1", 1, /expected a field, .*, found "OR"/],
+    ["NOT=1", 4, /expected a field, .*, found "="/],
+    [`${"x".repeat(50)} y`, 52, /after x{50}, found "y"/],
+    [`a=1 ${"x".repeat(50)}`, 5, /found "x{40}"$/],
     ["'state'=ACTIVE", 1, /expected a field, .*, found "state"/],
     ["-state=ACTIVE", 1, /expected a field, .*, found "-state"/],
     ["a..b=1", 1, /expected a field/],
@@ -136,7 +159,12 @@ describe("a malformed filter", () => {
   });
 
   it("is refused if it is longer than any person would write", () => {
-    expect(() => parseFilter(`state=${"x".repeat(995)}`)).toThrow(/1001 characters is too long: expected at most 1000/);
+    expect(() => parseFilter(`state=${"x".repeat(995)}`)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_ARGUMENT",
+        message: "a filter of 1001 characters is too long: expected at most 1000",
+      }),
+    );
     expect(() => parseFilter(`state=${"x".repeat(994)}`)).not.toThrow();
   });
 });
@@ -151,7 +179,16 @@ describe("a filter that fits no document", () => {
     ["totalSizeBytes>big", /totalSizeBytes "big": expected a size such as 500MB or 2GiB$/],
     ["totalSizeBytes>1d", /expected a size/],
     ["shardCount>1GB", /shardCount "1GB": expected a number$/],
-    ["shardCount=", /expected a value/],
+    ["shardCount>x2", /expected a number/],
+    ["shardCount>2!", /expected a number/],
+    ["shardCount>2.", /expected a number/],
+    [`shardCount>${"x".repeat(50)}`, /shardCount "x{40}": expected a number$/],
+    ["createTime>x-7d", /expected a time/],
+    ["createTime>-7d!", /expected a time/],
+    ["createTime>-7y", /expected a time/],
+    ["createTime>x2026-01-01", /expected a time/],
+    ["createTime>2026-01-01x", /expected a time/],
+    ["createTime>9999999999999d", /expected a time/],
     ["retentionSeconds>1GB", /expected a duration such as 14d/],
     ["done=yes", /done "yes": expected true or false/],
     ["createTime>yesterday", /createTime "yesterday": expected a time such as 2027-01-31/],
@@ -161,6 +198,14 @@ describe("a filter that fits no document", () => {
     ["hold=audit", /hold is a map: name one of its fields, or ask hold:\*/],
   ])("%s is refused", (filter, reason) => {
     expect(() => fits(filter)).toThrow(reason);
+    expect(() => fits(filter)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT" }));
+  });
+  it("is told of the fields that may be absent too, where they would stand", () => {
+    expect(() => fits("purgTime:*", ["purgeTime"])).toThrow(/, purgeTime, /);
+    expect(() => fits("hold.purgTime:*", ["purgeTime"])).toThrow(/expected one of reason$/);
+  });
+  it.each(["hold:reason", "hold:*", "createTime:2026-11", "done:als", "totalSizeBytes:15"])("%s fits", (filter) => {
+    expect(() => fits(filter)).not.toThrow();
   });
   it("is no mistake where the field may be absent, or where there is no document", () => {
     expect(() => fits("purgeTime<7d", ["purgeTime"])).not.toThrow();
