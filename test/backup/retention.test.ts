@@ -251,6 +251,17 @@ describe("the cap of a sweep", () => {
     const shuffled = decisions.map((_, n) => decisions[(n * 7) % decisions.length] ?? expect.unreachable());
     expect([going(decisions), going([...decisions].reverse()), going(shuffled)]).toEqual([oldest, oldest, oldest]);
   });
+  it("takes of two of one millisecond the same one, whatever order the catalogue is in", () => {
+    const [decisions, times] = expired(11, 3);
+    const [early, late] = daily("2020-01-10", 2).map(({ name }) => name);
+    const twins = new Map([...times, [late ?? "", times.get(early ?? "") ?? ""]]);
+    for (const all of [decisions, [...decisions].reverse()])
+      expect(
+        capped(all, twins)
+          .filter(({ action }) => action === "DEFERRED")
+          .map(({ backup }) => backup),
+      ).toEqual([late]);
+  });
   it("touches nothing but what would expire", () => {
     const [decisions, times] = expired(30, 3);
     const others = (all: Decision[]) => all.filter(({ action }) => action === "KEEP");
