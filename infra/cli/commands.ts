@@ -122,6 +122,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "delete what has expired and erase what was deleted",
     load: async () => (await import("./sweep.ts")).sweep,
   },
+  "rdb check": {
+    summary: "read an RDB file to its last byte and tell what is in it",
+    load: async () => (await import("./rdb-check.ts")).rdbCheck,
+  },
   completion: {
     summary: "print a script that completes verbs, flags and names in bash, zsh or fish",
     load: async () => (await import("./completion/script.ts")).completion,
@@ -130,9 +134,5 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "what the last of the words on standard input can become",
     isHidden: true,
     load: async () => (await import("./completion/candidates.ts")).candidates,
-  },
-  "rdb check": {
-    summary: "read an RDB file to its last byte and tell what is in it",
-    load: async () => (await import("./rdb-check.ts")).rdbCheck,
   },
 };

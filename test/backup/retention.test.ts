@@ -110,7 +110,7 @@ describe("a tombstone", () => {
   it("that its bucket keeps is deferred until then", () => {
     expect(decide([{ ...dead, deferredUntil: "2026-12-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]).toMatchObject({
       action: "DEFERRED",
-      reason: "deleted, its bucket keeps it until 2026-12-01T00:00:00.000Z",
+      reason: expect.stringMatching(/^deleted, its bucket.* keeps it until 2026-12-01T00:00:00.000Z/),
     });
     expect(decide([{ ...dead, deferredUntil: now }, newest], {}, nobody, now)[0]?.action).toBe("ERASE");
   });
