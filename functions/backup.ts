@@ -1,6 +1,7 @@
 import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
 import { later, ttlSeconds } from "../shared/backup/duration.ts";
 import type { EventMap } from "../shared/backup/event.ts";
+import { assertUnprotected } from "../shared/backup/instance.ts";
 import { automaticBackupId, backupName, collectionName, instanceName } from "../shared/backup/name.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
@@ -20,6 +21,7 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         "UNIMPLEMENTED",
         `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
       );
+    if (data.deleteInstance) assertUnprotected(instance);
     const writer = await lockedBy(instance.restoring, change);
     if (writer !== undefined)
       throw new StatusError(

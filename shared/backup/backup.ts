@@ -68,7 +68,8 @@ export interface BackupCollection {
   creating?: string;
 }
 
-export type BackupType = "ON_DEMAND" | "AUTOMATED";
+/** FINAL: taken before its instance went; kept as an ON_DEMAND one is. */
+export type BackupType = "ON_DEMAND" | "AUTOMATED" | "FINAL";
 
 /** UNVERIFIED: only registered. CHECKED: every byte was parsed and both checksums agreed. PROVEN: it was restored and compared. */
 export type Verification = "UNVERIFIED" | "CHECKED" | "PROVEN";

@@ -25,15 +25,24 @@ const schedule = z
  * what happened and triggers nothing by itself. The topic of an event is `valkeep.` and its type.
  */
 export const events = {
-  /** Take a backup of an instance. `schedule` comes with a scheduled run and tells its slot. */
-  "backup.v1.requested": z.strictObject({
-    instance: instanceId,
-    backupId: backupId.optional(),
-    ttl: ttl.optional(),
-    backupType: z.enum(["ON_DEMAND", "AUTOMATED"]).optional(),
-    schedule: schedule.optional(),
-    requestId,
-  }),
+  /**
+   * Take a backup of an instance. `schedule` comes with a scheduled run and tells its slot. With `deleteInstance` the commit
+   * that makes a FINAL backup ACTIVE takes the instance away.
+   */
+  "backup.v1.requested": z
+    .strictObject({
+      instance: instanceId,
+      backupId: backupId.optional(),
+      ttl: ttl.optional(),
+      backupType: z.enum(["ON_DEMAND", "AUTOMATED", "FINAL"]).optional(),
+      deleteInstance: z.boolean().optional(),
+      schedule: schedule.optional(),
+      requestId,
+    })
+    .refine(({ deleteInstance, backupType }) => deleteInstance !== true || backupType === "FINAL", {
+      message: "an instance is deleted only with a backup of backupType FINAL",
+      path: ["deleteInstance"],
+    }),
   /** Store one shard of a backup. */
   "shard.v1.requested": z.strictObject({ backup, instance, shard: z.int().min(0).max(999) }),
   /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */

@@ -113,6 +113,32 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a final backup that takes the instance away",
+    async prepare(world) {
+      await withSource(world);
+      await ask(world, "instance.v1.changed", { instance: "orders" });
+    },
+    begin: {
+      "backup.v1.requested": {
+        instance: "orders",
+        backupId: "nightly",
+        backupType: "FINAL",
+        deleteInstance: true,
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+      expect(await theBackup(world)).toMatchObject({ backupType: "FINAL" });
+      expect(await world.ports.store.get(instanceName("orders"))).toBeUndefined();
+      expect((await operations(world, "schedule")).filter(({ done, error }) => !done || error !== undefined)).toEqual(
+        [],
+      );
+      expect(await world.ports.scheduler.list()).toEqual([]);
+    },
+  },
+  {
     name: "an export",
     prepare: withBackup,
     begin: { "export.v1.requested": { backup: orders, gcsBucket: exports, requestId: "r1" } },
