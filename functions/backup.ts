@@ -3,6 +3,7 @@ import { later, ttlSeconds } from "../shared/backup/duration.ts";
 import type { EventMap } from "../shared/backup/event.ts";
 import { assertUnprotected } from "../shared/backup/instance.ts";
 import { automaticBackupId, backupName, collectionName, instanceName } from "../shared/backup/name.ts";
+import { unmarked } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
@@ -36,6 +37,9 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         "FAILED_PRECONDITION",
         `${instance.name} is being backed up by ${other}: one backup at a time; wait for it or cancel it`,
       );
+    const deleter = await lockedBy(collection.deleting, change);
+    if (deleter !== undefined)
+      throw new StatusError("FAILED_PRECONDITION", `${collection.name} is being deleted by ${deleter}: wait for it`);
     const held = change.operation.holds.find(({ kind }) => kind === "draft")?.path;
     const name = held ?? backupName(data.instance, data.backupId ?? automaticBackupId(createTime, instance.uid));
     const existing = await change.read<Backup>(name);
@@ -46,7 +50,7 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
       name,
       draft(name, instance, data, change, { uid: ids.uuid(), bucket: settings.vaultBucket, createTime }),
     );
-    change.put(collection.name, { ...collection, creating: change.operation.name });
+    change.put(collection.name, { ...unmarked(collection), creating: change.operation.name });
     change.hold({ kind: "draft", path: name });
     change.hold({ kind: "lock", path: collection.name, field: "creating" });
   },

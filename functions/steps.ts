@@ -1,6 +1,7 @@
 import type { FunctionName } from "../shared/backup/event.ts";
 import type { AnyStep } from "../shared/pipeline/step.ts";
 import { backup } from "./backup.ts";
+import { clearance, dissolution } from "./dissolve.ts";
 import { deletion, erasure, undelete } from "./erase.ts";
 import { exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
@@ -20,7 +21,7 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   export: [exportBackup],
   keep: [hold, releaseHold, expiry],
   sweep: [sweep],
-  erase: [deletion, undelete, erasure],
+  erase: [deletion, undelete, erasure, dissolution, clearance],
   restore: [restore, restoreLanded],
   load: [load],
   verify: [verify],

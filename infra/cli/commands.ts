@@ -86,6 +86,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "set what a collection keeps beyond the expiry of each backup",
     load: async () => (await import("./collections/update.ts")).update,
   },
+  "collections delete": {
+    summary: "delete a collection with all its backups; until the grace is over they can be undeleted",
+    load: async () => (await import("./collections/delete.ts")).deleteCollection,
+  },
   "restores create": {
     summary: "restore a backup, or RDB files in a bucket, into an empty Valkey",
     load: async () => (await import("./restores/create.ts")).create,

@@ -14,6 +14,8 @@ const phrases: { readonly [T in EventType]?: string } = {
   "deletion.v1.requested": "deleting",
   "undelete.v1.requested": "undeleting",
   "erasure.v1.requested": "erasing",
+  "dissolution.v1.requested": "looking for what must stay",
+  "clearance.v1.requested": "deleting its backups",
   "restore.v1.requested": "checking the files and the target",
   "object.v1.finalized": "checking the file and the target",
   "part.v1.requested": "loading",

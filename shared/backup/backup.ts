@@ -66,6 +66,10 @@ export interface BackupCollection {
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
+  /** Lock: the Operation that puts a tombstone on each of its backups. Void once that Operation is done. */
+  deleting?: string;
+  /** Deleted: the document goes with the last backup, unless one is undeleted or taken before. */
+  deleteTime?: string;
 }
 
 /** FINAL: taken before its instance went; kept as an ON_DEMAND one is. */

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
 import { graceSeconds, ttlSeconds } from "./duration.ts";
-import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
+import {
+  backupIdOf,
+  instanceIdOf,
+  parseBackupName,
+  parseCollectionName,
+  parseInstanceName,
+  parseObjectUri,
+  requestIdOf,
+} from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule } from "./schedule.ts";
 
@@ -9,6 +17,7 @@ const instanceId = checkedText(instanceIdOf);
 const instance = checkedText(parseInstanceName);
 const backup = checkedText(parseBackupName);
 const backupId = checkedText(backupIdOf);
+const collection = checkedText(parseCollectionName);
 const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
 const duration = checkedText(graceSeconds);
@@ -63,6 +72,23 @@ export const events = {
   "expiry.v1.requested": z.strictObject({ backup, expireTime: time, requestId }),
   /** Erase a backup whose grace is over; with `operation`, only what that failed Operation left in the bucket. */
   "erasure.v1.requested": z.strictObject({ backup, operation: operation.optional() }),
+  /**
+   * Delete a collection: a tombstone on every backup, and the document goes with the last of them. Without `confirm` only an
+   * empty one.
+   */
+  "dissolution.v1.requested": z.strictObject({
+    collection,
+    confirm: z.literal("delete").optional(),
+    grace: duration.optional(),
+    requestId,
+  }),
+  /** Put tombstones on the next backups, after `after`, of a collection that is being deleted. */
+  "clearance.v1.requested": z.strictObject({
+    collection,
+    grace: duration.optional(),
+    page: z.int().min(0),
+    after: backup.optional(),
+  }),
   /** Restore a backup, or RDB files in a bucket, into an empty instance. */
   "restore.v1.requested": z
     .strictObject({
@@ -107,6 +133,8 @@ export const events = {
   "backup.v1.undeleted": z.strictObject({ backup }),
   /** A backup is gone. */
   "backup.v1.deleted": z.strictObject({ backup }),
+  /** A collection that was deleted is gone with its last backup. */
+  "collection.v1.deleted": z.strictObject({ collection }),
   /** An instance holds what a restore was to bring. */
   "instance.v1.restored": z.strictObject({ instance, source: z.string() }),
   /** An Operation failed for good. Refusals are not told: they alarm nobody. */
@@ -130,7 +158,13 @@ export const routes = {
   export: ["export.v1.requested"],
   keep: ["hold.v1.requested", "release.v1.requested", "expiry.v1.requested"],
   sweep: ["sweep.v1.requested"],
-  erase: ["deletion.v1.requested", "undelete.v1.requested", "erasure.v1.requested"],
+  erase: [
+    "deletion.v1.requested",
+    "undelete.v1.requested",
+    "erasure.v1.requested",
+    "dissolution.v1.requested",
+    "clearance.v1.requested",
+  ],
   restore: ["restore.v1.requested", "object.v1.finalized"],
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
@@ -153,6 +187,8 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "release.v1.requested": "release",
   "expiry.v1.requested": "update",
   "erasure.v1.requested": "erase",
+  "dissolution.v1.requested": "dissolve",
+  "clearance.v1.requested": "dissolve",
   "restore.v1.requested": "restore",
   "object.v1.finalized": "restore",
   "part.v1.requested": "restore",
@@ -165,6 +201,7 @@ export const continuations: readonly EventType[] = [
   "shard.v1.requested",
   "seal.v1.requested",
   "erasure.v1.requested",
+  "clearance.v1.requested",
   "part.v1.requested",
   "verification.v1.requested",
 ];
@@ -188,11 +225,11 @@ export function parseEvent<T extends EventType>(type: T, data: unknown): EventMa
 
 /** What a request is about, as far as one can tell before it is checked. */
 export function targetOf(type: EventType, data: unknown): string {
-  const { instance, backup, object, bucket } = (typeof data === "object" && data !== null ? data : {}) as Record<
-    string,
-    unknown
-  >;
+  const { instance, backup, collection, object, bucket } = (
+    typeof data === "object" && data !== null ? data : {}
+  ) as Record<string, unknown>;
   if (typeof backup === "string" && type !== "restore.v1.requested") return backup.slice(0, 200);
+  if (typeof collection === "string") return collection.slice(0, 200);
   if (typeof instance === "string")
     return instance.startsWith("instances/") ? instance.slice(0, 200) : `instances/${instance.slice(0, 64)}`;
   if (typeof object === "string" && typeof bucket === "string")

@@ -60,6 +60,14 @@ export function parseBackupName(name: string): { instanceId: string; backupId: s
   };
 }
 
+/** Takes a BackupCollection's name apart. */
+export function parseCollectionName(name: string): string {
+  const [root, instanceId = "", ...rest] = name.split("/");
+  if (root !== "backupCollections" || rest.length > 0)
+    throw malformed("collection name", name, "backupCollections/INSTANCE");
+  return instanceIdOf(instanceId);
+}
+
 /** Takes an Instance's name apart. */
 export function parseInstanceName(name: string): string {
   const [root, instanceId = "", ...rest] = name.split("/");

@@ -12,6 +12,7 @@ export const verbs = [
   "release",
   "update",
   "erase",
+  "dissolve",
   "restore",
   "schedule",
 ] as const;
@@ -60,7 +61,7 @@ export interface Progress {
  * `draft`: a Backup in CREATING that is taken back, with its objects, if the Operation fails.
  */
 export type Hold =
-  | { kind: "lock"; path: string; field: "creating" | "restoring" }
+  | { kind: "lock"; path: string; field: "creating" | "deleting" | "restoring" }
   | { kind: "pin" | "draft"; path: string };
 
 /** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */

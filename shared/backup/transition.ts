@@ -87,6 +87,11 @@ export function assertReadable(backup: Backup): void {
   throw refused(backup, isOver ? "it is being erased" : "it is being deleted; undelete it first");
 }
 
+/** The collection without the mark of its deletion: it is in use again. */
+export function unmarked({ deleteTime: _, ...collection }: BackupCollection): BackupCollection {
+  return collection;
+}
+
 /** The collection with one more, or one fewer, backup. */
 export function counted(collection: BackupCollection, backup: Backup, sign: 1 | -1): BackupCollection {
   return {

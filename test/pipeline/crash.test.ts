@@ -222,6 +222,33 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a deletion of a collection with all its backups",
+    async prepare(world) {
+      await withBackup(world);
+      await ask(world, "backup.v1.requested", { instance: "orders", backupId: "second" });
+      await world.ports.store.commit([{ kind: "remove", path: instanceName("orders") }]);
+    },
+    begin: {
+      "dissolution.v1.requested": {
+        collection: collectionName("orders"),
+        confirm: "delete",
+        grace: "0s",
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "dissolve");
+      expect((await operations(world, "dissolve"))[0]?.response).toMatchObject({ deleted: 2, kept: 0 });
+      const collection = await world.ports.store.get<BackupCollection>(collectionName("orders"));
+      expect(collection?.data).toMatchObject({ totalBackupCount: 2, deleteTime: expect.any(String) });
+      expect(collection?.data.deleting).toBeUndefined();
+      await ask(world, "sweep.v1.requested", {});
+      expect((await operations(world, "erase")).map(({ error }) => error)).toEqual([undefined, undefined]);
+      expect(await objectsOf(world, vault)).toEqual([]);
+      expect(await world.ports.store.get(collectionName("orders"))).toBeUndefined();
+    },
+  },
+  {
     name: "a restore of a backup",
     async prepare(world) {
       await withBackup(world);

@@ -14,12 +14,12 @@ export const list = command({
     const { ports } = await session.connect();
     const found = await ports.store.query<BackupCollection>({ collection: "backupCollections" });
     const documents = found.map(({ data }) => data);
-    const header = ["COLLECTION", "BACKUPS", "SIZE", "LAST BACKUP", "LOCATION"];
+    const header = ["COLLECTION", "BACKUPS", "SIZE", "LAST BACKUP", "LOCATION", "DELETED"];
     await printSelection(session, { what: "collections", documents, header, rowOf, optional }, flags);
   },
 });
 
-const optional: (keyof BackupCollection)[] = ["lastBackupTime", "retentionPolicy", "kmsKey", "creating"];
+const optional: (keyof BackupCollection)[] = ["lastBackupTime", "retentionPolicy", "kmsKey", "creating", "deleteTime"];
 
 const rowOf = (collection: BackupCollection): Cell[] => [
   shortName(collection.name),
@@ -27,4 +27,5 @@ const rowOf = (collection: BackupCollection): Cell[] => [
   size(collection.totalBackupSizeBytes),
   time(collection.lastBackupTime),
   collection.location,
+  time(collection.deleteTime),
 ];
