@@ -10,6 +10,7 @@ export interface Resource {
   crc32c?: unknown;
   timeCreated?: unknown;
   metadata?: unknown;
+  temporaryHold?: unknown;
 }
 
 /** What an object's JSON resource says. UNKNOWN where it is not one. */
@@ -33,6 +34,7 @@ export function infoOf(what: string, resource: Resource): ObjectInfo {
     crc32c,
     createTime: new Date(timeCreated).toISOString(),
     metadata: metadataOf(resource.metadata),
+    ...(resource.temporaryHold === true && { isHeld: true }),
   };
 }
 

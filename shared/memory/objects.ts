@@ -63,6 +63,12 @@ export function createMemoryObjects(
     return structuredClone(info);
   }
 
+  /** A copy, with what holds it. */
+  function shown(info: ObjectInfo): ObjectInfo {
+    const isHeld = holds.get(uri(info.bucket, info.object)) === temporaryHold;
+    return { ...structuredClone(info), ...(isHeld && { isHeld }) };
+  }
+
   function pinned({ bucket, object, generation }: Generation): Stored {
     const found = find(bucket, object);
     if (found?.info.generation === generation) return found;
@@ -75,7 +81,8 @@ export function createMemoryObjects(
       return { ...assertBucket(bucket) };
     },
     async stat(bucket, object) {
-      return structuredClone(find(bucket, object)?.info);
+      const found = find(bucket, object);
+      return found && shown(found.info);
     },
     async create(bucket, object, source, metadata, signal) {
       signal?.throwIfAborted();
@@ -108,16 +115,18 @@ export function createMemoryObjects(
     },
     async setHold(of, isHeld) {
       pinned(of);
-      if (isHeld) holds.set(uri(of.bucket, of.object), "a temporary hold");
+      if (isHeld) holds.set(uri(of.bucket, of.object), temporaryHold);
       else holds.delete(uri(of.bucket, of.object));
     },
-    async *list(bucket, prefix) {
+    async *list(bucket, prefix, { startOffset = "" } = {}) {
       assertBucket(bucket);
       const found = [...stored.values()].map(({ info }) => info);
-      const wanted = found.filter((info) => info.bucket === bucket && info.object.startsWith(prefix));
-      yield* structuredClone(wanted.sort((a, b) => Buffer.compare(Buffer.from(a.object), Buffer.from(b.object))));
+      const wanted = found
+        .filter((info) => info.bucket === bucket && info.object.startsWith(prefix))
+        .filter(({ object }) => compareBytes(object, startOffset) >= 0);
+      yield* wanted.sort((a, b) => compareBytes(a.object, b.object)).map(shown);
     },
-    hold: (bucket, object, reason = "a hold") => void holds.set(uri(bucket, object), reason),
+    hold: (bucket, object, reason = temporaryHold) => void holds.set(uri(bucket, object), reason),
     release: (bucket, object) => void holds.delete(uri(bucket, object)),
     corrupt(bucket, object, offset) {
       const bytes = find(bucket, object)?.bytes;
@@ -160,6 +169,11 @@ function assertName(object: string): void {
     `malformed object name ${JSON.stringify(object.slice(0, 100))}: expected 1 to 1024 bytes without line breaks`,
   );
 }
+
+/** The hold that `setHold` puts, and that an object's info tells of. */
+const temporaryHold = "a temporary hold";
+
+const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 const uri = (bucket: string, object: string): string => `gs://${bucket}/${object}`;
 
