@@ -1,4 +1,5 @@
 import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
+import { emptyCollection } from "../shared/backup/collection.ts";
 import { later, ttlSeconds } from "../shared/backup/duration.ts";
 import type { EventMap } from "../shared/backup/event.ts";
 import { assertUnprotected } from "../shared/backup/instance.ts";
@@ -30,7 +31,8 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         `${instance.name} is being restored by ${writer}: it is backed up once that is over`,
       );
     const collection =
-      (await change.read<BackupCollection>(collectionName(data.instance))) ?? emptyCollection(instance, createTime);
+      (await change.read<BackupCollection>(collectionName(data.instance))) ??
+      emptyCollection({ instance: instance.name, instanceUid: instance.uid, location: instance.location }, createTime);
     const other = await lockedBy(collection.creating, change);
     if (other !== undefined)
       throw new StatusError(
@@ -103,19 +105,5 @@ function draft(
     backupFiles: [],
     verification: "UNVERIFIED",
     pins: [],
-  };
-}
-
-function emptyCollection(instance: Instance, createTime: string): BackupCollection {
-  const { name, uid, location } = instance;
-  const id = name.slice("instances/".length);
-  return {
-    name: collectionName(id),
-    instance: name,
-    instanceUid: uid,
-    location,
-    createTime,
-    totalBackupCount: 0,
-    totalBackupSizeBytes: 0,
   };
 }

@@ -5,7 +5,8 @@ import { tombstoned } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import { type Change, idOf } from "../shared/pipeline/change.ts";
 import { isGoingOn, livePins, lockedBy } from "../shared/pipeline/held.ts";
-import type { Doc, Store } from "../shared/pipeline/ports.ts";
+import { everyDocument, pageAfter } from "../shared/pipeline/pages.ts";
+import type { Store } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Backups on which one commit puts a tombstone at most. */
@@ -26,7 +27,7 @@ export const dissolution = step<"dissolution.v1.requested", { backupCount: numbe
     let backupCount = 0;
     let complaintCount = 0;
     const complaints: string[] = [];
-    for await (const { data: backup } of backupsOf(collection, store, signal)) {
+    for await (const { data: backup } of everyDocument<Backup>(store, backupsIn(collection), signal)) {
       backupCount++;
       const reason = await reasonToStay(backup, store);
       if (reason === undefined) continue;
@@ -58,7 +59,7 @@ export const clearance = step<"clearance.v1.requested", string[]>({
   on: "clearance.v1.requested",
 
   async run({ data: { collection, after } }, { store }) {
-    return (await pageOf(collection, store, after)).map(({ path }) => path);
+    return (await pageAfter(store, backupsIn(collection), after, pageSize)).map(({ path }) => path);
   },
 
   async commit({ data: { collection, grace, page } }, names, change) {
@@ -72,6 +73,8 @@ export const clearance = step<"clearance.v1.requested", string[]>({
     change.ask("clearance.v1.requested", next, next.page);
   },
 });
+
+const backupsIn = (collection: string) => ({ collection: `${collection}/backups` });
 
 async function existingCollection(change: Change, collection: string): Promise<BackupCollection> {
   const found = await change.read<BackupCollection>(collection);
@@ -91,25 +94,6 @@ async function assertUnused(change: Change, { name, creating, deleting }: Backup
     throw refused(
       `${name}: ${instance.name} still takes backups by its schedule; valkeep instances update ${id} --automated-backup-config-mode=disabled, or valkeep instances delete ${id}, ends that`,
     );
-}
-
-/** Every backup of a collection, whatever its state, in the order of their names. */
-async function* backupsOf(collection: string, store: Store, signal: AbortSignal): AsyncGenerator<Doc<Backup>> {
-  for (let after: string | undefined; ; ) {
-    signal.throwIfAborted();
-    const page = await pageOf(collection, store, after);
-    yield* page;
-    after = page.at(-1)?.path;
-    if (page.length < pageSize) return;
-  }
-}
-
-async function pageOf(collection: string, store: Store, after: string | undefined): Promise<Doc<Backup>[]> {
-  return await store.query<Backup>({
-    collection: `${collection}/backups`,
-    limit: pageSize,
-    ...(after !== undefined && { after: { path: after, data: {}, updateTime: "" } }),
-  });
 }
 
 /** Why no explicit wish takes this backup. The retention's rules are no reason: they guard against a sweep. */

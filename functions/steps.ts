@@ -6,6 +6,7 @@ import { deletion, erasure, undelete } from "./erase.ts";
 import { exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
+import { rebuild, recount } from "./rebuild.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
@@ -26,4 +27,5 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   load: [load],
   verify: [verify],
   schedule: [schedule],
+  catalogue: [rebuild, recount],
 };

@@ -126,6 +126,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "delete what has expired and erase what was deleted",
     load: async () => (await import("./sweep.ts")).sweep,
   },
+  "catalogue rebuild": {
+    summary: "put down again what Firestore has lost, from the manifests in the bucket",
+    load: async () => (await import("./catalogue/rebuild.ts")).rebuild,
+  },
   "rdb check": {
     summary: "read an RDB file to its last byte and tell what is in it",
     load: async () => (await import("./rdb-check.ts")).rdbCheck,

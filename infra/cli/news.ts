@@ -20,6 +20,8 @@ const phrases: { readonly [T in EventType]?: string } = {
   "object.v1.finalized": "checking the file and the target",
   "part.v1.requested": "loading",
   "verification.v1.requested": "comparing the target with what was loaded",
+  "rebuild.v1.requested": "reading the manifests",
+  "recount.v1.requested": "counting the backups",
   "instance.v1.changed": "bringing the schedule in line",
 };
 

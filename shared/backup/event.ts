@@ -22,6 +22,7 @@ const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
 const duration = checkedText(graceSeconds);
 const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
+const vaultPage = { startOffset: z.string().min(1).max(1024).optional(), page: z.int().min(1).optional() };
 const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
 const operation = z.string().max(64);
@@ -89,6 +90,10 @@ export const events = {
     page: z.int().min(0),
     after: backup.optional(),
   }),
+  /** Put down again what is missing of the catalogue, from the manifests in the vault; a later page begins at `startOffset`. */
+  "rebuild.v1.requested": z.strictObject({ ...vaultPage, requestId }),
+  /** Count the backups of the next collections after `after`, and correct their totals. */
+  "recount.v1.requested": z.strictObject({ page: z.int().min(0), after: collection.optional() }),
   /** Restore a backup, or RDB files in a bucket, into an empty instance. */
   "restore.v1.requested": z
     .strictObject({
@@ -169,6 +174,7 @@ export const routes = {
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
   schedule: ["instance.v1.changed"],
+  catalogue: ["rebuild.v1.requested", "recount.v1.requested"],
   relay: ["tick.v1", "dead-letter"],
 } as const satisfies Record<string, readonly (EventType | "dead-letter")[]>;
 
@@ -194,6 +200,8 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "part.v1.requested": "restore",
   "verification.v1.requested": "restore",
   "instance.v1.changed": "schedule",
+  "rebuild.v1.requested": "rebuild",
+  "recount.v1.requested": "rebuild",
 };
 
 /** Requests that only go on with an Operation: one from outside belongs to none and is refused. */
@@ -202,6 +210,7 @@ export const continuations: readonly EventType[] = [
   "seal.v1.requested",
   "erasure.v1.requested",
   "clearance.v1.requested",
+  "recount.v1.requested",
   "part.v1.requested",
   "verification.v1.requested",
 ];

@@ -68,6 +68,24 @@ export function parseCollectionName(name: string): string {
   return instanceIdOf(instanceId);
 }
 
+/** An object of a backup: the backup's name, and the shard whose file it is, or none for the manifest. */
+export interface ObjectPlace {
+  backup: string;
+  shard?: number;
+}
+
+/** Takes the name of an object in the vault apart; `undefined` for every name that is not exactly one of those we write. */
+export function parseObjectName(object: string): ObjectPlace | undefined {
+  const found = /^([^/]+\/[^/]+\/[^/]+\/[^/]+)\/(?:manifest\.json|(0|[1-9]\d{0,2})\.rdb)$/.exec(object);
+  const [, backup = "", shard] = found ?? [];
+  try {
+    parseBackupName(backup);
+  } catch {
+    return undefined;
+  }
+  return { backup, ...(shard !== undefined && { shard: Number(shard) }) };
+}
+
 /** Takes an Instance's name apart. */
 export function parseInstanceName(name: string): string {
   const [root, instanceId = "", ...rest] = name.split("/");

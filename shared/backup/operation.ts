@@ -13,6 +13,7 @@ export const verbs = [
   "update",
   "erase",
   "dissolve",
+  "rebuild",
   "restore",
   "schedule",
 ] as const;

@@ -19,6 +19,7 @@ const deadlines: Record<Verb, number> = {
   erase: 24 * 3600,
   dissolve: 24 * 3600,
   schedule: 24 * 3600,
+  rebuild: 24 * 3600,
 };
 
 /** The id of the Operation that an event of this type and identity begins: the same identity, the same Operation. */

@@ -249,6 +249,20 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a rebuild of what Firestore has lost",
+    async prepare(world) {
+      await withBackup(world);
+      const paths = Object.keys(world.ports.store.all());
+      await world.ports.store.commit(paths.map((path) => ({ kind: "remove", path })));
+    },
+    begin: { "rebuild.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "rebuild");
+      expect((await operations(world, "rebuild"))[0]?.response).toMatchObject({ rebuilt: 1, refused: 0, recounted: 1 });
+      await expectOneBackup(world);
+    },
+  },
+  {
     name: "a restore of a backup",
     async prepare(world) {
       await withBackup(world);
