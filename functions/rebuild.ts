@@ -1,14 +1,15 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { added, emptyCollection, type Totals } from "../shared/backup/collection.ts";
+import { emptyCollection, type Totals } from "../shared/backup/collection.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { parseBackupName, parseObjectName } from "../shared/backup/name.ts";
 import type { Operation } from "../shared/backup/operation.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
-import { everyDocument, pageAfter } from "../shared/pipeline/pages.ts";
+import { pageAfter } from "../shared/pipeline/pages.ts";
 import type { Doc, ObjectInfo, Ports, Store } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
+import { totalsOf } from "../shared/pipeline/totals.ts";
 import { backupOf, walkVault } from "../shared/pipeline/vault.ts";
 
 /** What one page of the vault came to. */
@@ -74,7 +75,7 @@ export const recount = step<"recount.v1.requested", { seen: Doc<BackupCollection
   async run({ data: { after } }, { store }, signal) {
     const seen = await pageAfter<BackupCollection>(store, { collection: "backupCollections" }, after, recountSize);
     const totals: Totals[] = [];
-    for (const { path } of seen) totals.push(await count(path, store, signal));
+    for (const { path } of seen) totals.push(await totalsOf(path, store, signal));
     return { seen, totals };
   },
 
@@ -148,13 +149,6 @@ async function holderOf(change: Change, backup: Backup): Promise<BackupCollectio
   const fresh = emptyCollection(backup, backup.createTime);
   change.put(collection, fresh);
   return fresh;
-}
-
-async function count(collection: string, store: Store, signal: AbortSignal): Promise<Totals> {
-  let totals: Totals = { totalBackupCount: 0, totalBackupSizeBytes: 0 };
-  for await (const { data } of everyDocument<Backup>(store, { collection: `${collection}/backups` }, signal))
-    totals = added(totals, data);
-  return totals;
 }
 
 /** The Operation's counts so far with those of one more page. */

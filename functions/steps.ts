@@ -7,6 +7,7 @@ import { exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
 import { rebuild, recount } from "./rebuild.ts";
+import { reclaim } from "./reclaim.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
@@ -27,5 +28,5 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   load: [load],
   verify: [verify],
   schedule: [schedule],
-  catalogue: [rebuild, recount],
+  catalogue: [rebuild, recount, reclaim],
 };

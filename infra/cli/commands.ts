@@ -130,6 +130,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "put down again what Firestore has lost, from the manifests in the bucket",
     load: async () => (await import("./catalogue/rebuild.ts")).rebuild,
   },
+  "catalogue check": {
+    summary: "find where the catalogue and the bucket do not agree",
+    load: async () => (await import("./catalogue/check.ts")).check,
+  },
   "rdb check": {
     summary: "read an RDB file to its last byte and tell what is in it",
     load: async () => (await import("./rdb-check.ts")).rdbCheck,

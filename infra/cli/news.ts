@@ -22,6 +22,7 @@ const phrases: { readonly [T in EventType]?: string } = {
   "verification.v1.requested": "comparing the target with what was loaded",
   "rebuild.v1.requested": "reading the manifests",
   "recount.v1.requested": "counting the backups",
+  "orphans.v1.requested": "looking for what belongs to no backup",
   "instance.v1.changed": "bringing the schedule in line",
 };
 

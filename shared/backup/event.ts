@@ -94,6 +94,8 @@ export const events = {
   "rebuild.v1.requested": z.strictObject({ ...vaultPage, requestId }),
   /** Count the backups of the next collections after `after`, and correct their totals. */
   "recount.v1.requested": z.strictObject({ page: z.int().min(0), after: collection.optional() }),
+  /** Erase what has lain in the vault of no backup for a week; a later page begins at `startOffset`. */
+  "orphans.v1.requested": z.strictObject({ ...vaultPage, requestId }),
   /** Restore a backup, or RDB files in a bucket, into an empty instance. */
   "restore.v1.requested": z
     .strictObject({
@@ -174,7 +176,7 @@ export const routes = {
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
   schedule: ["instance.v1.changed"],
-  catalogue: ["rebuild.v1.requested", "recount.v1.requested"],
+  catalogue: ["rebuild.v1.requested", "recount.v1.requested", "orphans.v1.requested"],
   relay: ["tick.v1", "dead-letter"],
 } as const satisfies Record<string, readonly (EventType | "dead-letter")[]>;
 
@@ -202,6 +204,7 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "instance.v1.changed": "schedule",
   "rebuild.v1.requested": "rebuild",
   "recount.v1.requested": "rebuild",
+  "orphans.v1.requested": "reclaim",
 };
 
 /** Requests that only go on with an Operation: one from outside belongs to none and is refused. */

@@ -14,6 +14,7 @@ export const verbs = [
   "erase",
   "dissolve",
   "rebuild",
+  "reclaim",
   "restore",
   "schedule",
 ] as const;

@@ -20,6 +20,7 @@ const deadlines: Record<Verb, number> = {
   dissolve: 24 * 3600,
   schedule: 24 * 3600,
   rebuild: 24 * 3600,
+  reclaim: 24 * 3600,
 };
 
 /** The id of the Operation that an event of this type and identity begins: the same identity, the same Operation. */

@@ -226,7 +226,11 @@ describe("rebuilding the catalogue", () => {
     ["a size that is wrong", (manifest) => ({ ...manifest, totalSizeBytes: 1 }), /do not add up/],
     ["a time that is none", (manifest) => ({ ...manifest, expireTime: "never" }), /expireTime/],
     ["a later version", (manifest) => ({ ...manifest, manifestVersion: 2 }), /has version 2/],
-    ["another operation", (manifest) => ({ ...manifest, operation: "operations/backup-0" }), /was not written by/],
+    [
+      "another operation",
+      (manifest) => ({ ...manifest, operation: "operations/backup-0" }),
+      /manifest.json was not written by/,
+    ],
     ["a generation that is not there", withFile({ generation: "1" }), /generation is \d+, 1 was recorded/],
     ["another checksum", withFile({ crc32c: "AAAAAA==" }), /crc32c is .*AAAAAA== was recorded/],
     ["another file name", withFile({ fileName: "../one/0.rdb" }), /not those of its shards/],
