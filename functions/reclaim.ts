@@ -53,7 +53,6 @@ export const reclaim = step<"orphans.v1.requested", Page>({
 });
 
 async function erase(found: ObjectInfo, objects: Objects): Promise<"erased" | "blocked"> {
-  if (found.isHeld) return "blocked";
   try {
     await objects.remove(found);
     return "erased";

@@ -249,6 +249,27 @@ const stories: Story[] = [
     },
   },
   {
+    name: "an erasure of what lies in the vault of no backup",
+    async prepare(world) {
+      await withBackup(world);
+      const source = await world.ports.objects.stat(vault, `${orders}/0.rdb`);
+      if (source === undefined) throw new Error("there is no file to copy");
+      const metadata = { operation: "operations/backup-00000000", shard: "0" };
+      for (const id of ["gone", "lost"])
+        await world.ports.objects.copy(
+          source,
+          { bucket: vault, object: `${backupName("orders", id)}/0.rdb` },
+          metadata,
+        );
+      await world.clock.advance(8 * 86_400_000);
+    },
+    begin: { "orphans.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "reclaim");
+      await expectOneBackup(world);
+    },
+  },
+  {
     name: "a rebuild of what Firestore has lost",
     async prepare(world) {
       await withBackup(world);
