@@ -26,7 +26,7 @@ export const reclaim = step<"orphans.v1.requested", Page>({
   on: "orphans.v1.requested",
   goesOn: true,
 
-  async run({ data: { startOffset } }, ports, signal) {
+  async run({ data: { startOffset }, renew }, ports, signal) {
     const page: Page = { erased: 0, blocked: 0, unlisted: 0, next: undefined };
     const standingOf = createStandings(ports);
     const old = later(timeOf(ports.clock.now()), -orphanAge);
@@ -34,7 +34,9 @@ export const reclaim = step<"orphans.v1.requested", Page>({
       if (found.createTime > old) return undefined;
       const standing = await standingOf(found);
       if (standing === "UNLISTED") page.unlisted++;
-      if (standing === "ORPHAN") page[await erase(found, ports.objects)]++;
+      if (standing !== "ORPHAN") return undefined;
+      await renew();
+      page[await erase(found, ports.objects)]++;
       return undefined;
     });
     return page;

@@ -5,11 +5,10 @@ import { type Manifest, parseManifest } from "./manifest.ts";
 import { collectionName, fileName, operationIdOf, parseBackupName, parseInstanceName } from "./name.ts";
 import { livingOn } from "./transition.ts";
 
-/**
- * A manifest that is larger is not read: that of a thousand shards has about one MiB, and the Backup must fit into a document,
- * which holds one (https://cloud.google.com/firestore/quotas).
- */
-export const largestManifestBytes = 2 ** 21;
+/** A manifest that is larger is not read: that of a thousand shards has 0.8 MB. */
+export const largestManifestBytes = 1_500_000;
+
+/** In characters of JSON: a document holds 1 MiB (https://cloud.google.com/firestore/quotas), and a thousand shards have 0.5 MB. */
 const largestBackupLength = 900_000;
 
 const text = z.string().max(200);

@@ -130,6 +130,30 @@ describe("rebuilding the catalogue", () => {
     expect(await collection("orders")).toEqual(before);
   });
 
+  it("joins what was lost to a collection that has been begun anew", async () => {
+    const { createTime } = (await collection("orders")) ?? {};
+    await forgetEverything();
+    const instance = instanceOf("orders", "127.0.0.1:7000");
+    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await ask("backup.v1.requested", { instance: "orders", backupId: "three" });
+    expect((await collection("orders"))?.totalBackupCount).toBe(1);
+    await ask("rebuild.v1.requested", {});
+    const three = await backup(backupName("orders", "three"));
+    expect(await collection("orders")).toMatchObject({
+      createTime,
+      totalBackupCount: 3,
+      lastBackupTime: three?.createTime,
+    });
+  });
+
+  it("takes the mark of deletion from a collection of which something comes back", async () => {
+    await ask("dissolution.v1.requested", { collection: collectionName("orders"), confirm: "delete" });
+    await change<BackupCollection>(collectionName("orders"), { deleteTime: "2026-01-01T00:00:00.000Z" });
+    await world.ports.store.commit([{ kind: "remove", path: two }]);
+    await ask("rebuild.v1.requested", {});
+    expect(await collection("orders")).not.toHaveProperty("deleteTime");
+  });
+
   it("brings back a held backup held, so that nothing takes it", async () => {
     await ask("hold.v1.requested", { backup: two, reason: "audit" });
     await forgetEverything();

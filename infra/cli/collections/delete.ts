@@ -2,6 +2,8 @@ import type { Backup } from "../../../shared/backup/backup.ts";
 import { defaultGrace, graceSeconds } from "../../../shared/backup/duration.ts";
 import { collectionName } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
+import { everyDocument } from "../../../shared/pipeline/pages.ts";
+import type { Store } from "../../../shared/pipeline/ports.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { conclude } from "../conclude.ts";
@@ -36,12 +38,8 @@ export const deleteCollection = command({
     const collection = collectionName(id);
     if ((await ports.store.get(collection)) === undefined)
       throw new StatusError("NOT_FOUND", `there is no ${collection}`);
-    const found = await ports.store.query<Backup>({ collection: `${collection}/backups` });
-    if (found.length > 0) {
-      show(
-        found.map(({ data }) => data),
-        session,
-      );
+    const count = await show(collection, ports.store, session);
+    if (count > 0) {
       const time = grace ?? `${defaultGrace / 3600}h`;
       await confirm(
         flags.confirm,
@@ -51,21 +49,28 @@ export const deleteCollection = command({
     }
     const name = await submit(ports, "dissolution.v1.requested", {
       collection,
-      ...(found.length > 0 && { confirm: "delete" }),
+      ...(count > 0 && { confirm: "delete" }),
       ...(grace !== undefined && { grace }),
     });
     return await conclude(name, flags.async, ports, session, () => collection);
   },
 });
 
-/** What would go, for people: the result is what came of it. */
-function show(backups: Backup[], session: Session): void {
-  const rows = backups.slice(0, shownCount).map(rowOf);
-  for (const line of table([["BACKUP", "STATE", "TYPE", "SIZE", "CREATED", "HELD"], ...rows]).split("\n"))
-    session.say(line);
-  const sizeBytes = backups.reduce((sum, { totalSizeBytes }) => sum + totalSizeBytes, 0);
-  const more = backups.length > shownCount ? `, of which the first ${shownCount} are shown` : "";
-  session.say(`${backups.length} backups of ${sizeText(sizeBytes)}${more}`);
+/** What would go, for people: the result is what came of it. Answers how many backups there are. */
+async function show(collection: string, store: Store, session: Session): Promise<number> {
+  const rows = [["BACKUP", "STATE", "TYPE", "SIZE", "CREATED", "HELD"]];
+  let count = 0;
+  let sizeBytes = 0;
+  const backups = everyDocument<Backup>(store, { collection: `${collection}/backups` }, session.signal);
+  for await (const { data } of backups) {
+    count++;
+    sizeBytes += data.totalSizeBytes;
+    if (count <= shownCount) rows.push(rowOf(data));
+  }
+  if (count > 0) for (const line of table(rows).split("\n")) session.say(line);
+  const more = count > shownCount ? `, of which the first ${shownCount} are shown` : "";
+  if (count > 0) session.say(`${count} backups of ${sizeText(sizeBytes)}${more}`);
+  return count;
 }
 
 const rowOf = (backup: Backup): string[] => [
