@@ -180,6 +180,12 @@ describe("the deletion of a collection", () => {
     expect(await world.ports.store.get(data.name)).toBeUndefined();
   });
 
+  it("begins with no tombstone: only with the look at every backup", async () => {
+    const { error } = await ask("clearance.v1.requested", { collection: orders, page: 0 });
+    expect(error?.message).toMatch(/belongs to an operation/);
+    expect(await states()).toEqual(["ACTIVE", "ACTIVE"]);
+  });
+
   it.each([
     [{ collection: "backupCollections/../orders" }, "INVALID_ARGUMENT"],
     [{ collection: "orders" }, "INVALID_ARGUMENT"],

@@ -328,6 +328,31 @@ describe("rebuilding the catalogue", () => {
     expect((await collection("orders"))?.totalBackupCount).toBe(1);
   });
 
+  it("counts again where a backup is taken while it counts", async () => {
+    const { store } = world.ports;
+    const query = store.query.bind(store);
+    let isTaken = false;
+    store.query = async <T>(wanted: Parameters<typeof query>[0]) => {
+      const found = await query<T>(wanted);
+      if (wanted.collection !== `${collectionName("orders")}/backups` || isTaken) return found;
+      isTaken = true;
+      const made = await backup(one);
+      const name = backupName("orders", "three");
+      await store.commit([{ kind: "create", path: name, data: { ...made, name } }]);
+      await change<BackupCollection>(collectionName("orders"), { totalBackupCount: 3 });
+      return found;
+    };
+    await change<BackupCollection>(collectionName("orders"), { totalBackupSizeBytes: 1 });
+    expect((await ask("rebuild.v1.requested", {})).error).toBeUndefined();
+    const sizes = (await query<Backup>({ collection: `${collectionName("orders")}/backups` })).map(
+      ({ data }) => data.totalSizeBytes,
+    );
+    expect([isTaken, await collection("orders")]).toMatchObject([
+      true,
+      { totalBackupCount: 3, totalBackupSizeBytes: sizes.reduce((sum, bytes) => sum + bytes, 0) },
+    ]);
+  });
+
   it("is asked for again by a person who does not wait, and comes to the same", async () => {
     const before = await catalogue();
     await forgetEverything();
@@ -335,6 +360,10 @@ describe("rebuilding the catalogue", () => {
       await world.events.publish({ type: "rebuild.v1.requested", data: { requestId }, attributes: {} });
     await world.settle({ isTwice: true });
     expect(await catalogue()).toEqual(before);
+  });
+
+  it("begins with no count of its own: only with the manifests", async () => {
+    expect((await ask("recount.v1.requested", { page: 0 })).error?.message).toMatch(/belongs to an operation/);
   });
 
   it.each([{ startOffset: "" }, { page: 0 }, { instance: "orders" }])("is not asked for by %j", async (data) => {
