@@ -4,13 +4,14 @@ import { emptyCollection, type Totals } from "../shared/backup/collection.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { parseBackupName, parseObjectName } from "../shared/backup/name.ts";
 import type { Operation } from "../shared/backup/operation.ts";
-import { asStatusError, StatusError } from "../shared/error.ts";
+import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { pageAfter } from "../shared/pipeline/pages.ts";
-import type { Doc, ObjectInfo, Ports, Store } from "../shared/pipeline/ports.ts";
+import type { Doc, ObjectInfo, Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { totalsOf } from "../shared/pipeline/totals.ts";
-import { backupOf, walkVault } from "../shared/pipeline/vault.ts";
+import { backupOf, isDisagreement } from "../shared/pipeline/vault.ts";
+import { walkVault } from "../shared/pipeline/walk.ts";
 
 /** What one page of the vault came to. */
 interface Page {
@@ -104,31 +105,14 @@ async function lostBackup(
   ports: Ports,
   signal: AbortSignal,
 ): Promise<Backup | undefined> {
-  const { store, objects, clock, log } = ports;
+  const reader = { operation, now: timeOf(ports.clock.now()) };
   try {
-    const backup = await backupOf(manifest, objects, { operation, now: timeOf(clock.now()) }, signal);
-    await assertSucceeded(backup, store);
-    return backup;
+    return await backupOf(manifest, ports, reader, signal);
   } catch (error) {
-    const { code, message } = asStatusError(error);
-    if (code !== "DATA_LOSS" && code !== "UNIMPLEMENTED" && code !== "FAILED_PRECONDITION") throw error;
-    log("WARNING", "not taken over", { object: manifest.object, reason: message });
+    if (!isDisagreement(error)) throw error;
+    ports.log("WARNING", "not taken over", { object: manifest.object, reason: error.message });
     return undefined;
   }
-}
-
-/**
- * Refuses a backup whose Operation has failed or goes on: what that one left is on its way to be removed. One that made its backup and
- * failed in something else has not.
- */
-async function assertSucceeded({ name, operation }: Backup, store: Store): Promise<void> {
-  const found = (await store.get<Operation>(operation))?.data;
-  const isMade = found?.done && (found.error === undefined || found.response?.backup === name);
-  if (found === undefined || isMade) return;
-  throw new StatusError(
-    "FAILED_PRECONDITION",
-    `${operation}, which made ${name}, ${found.done ? "failed" : "goes on"}`,
-  );
 }
 
 /** Puts down a backup that is missing; `false` where it is there by now. */

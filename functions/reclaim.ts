@@ -3,7 +3,7 @@ import { asStatusError } from "../shared/error.ts";
 import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
 import { createStandings } from "../shared/pipeline/standing.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { walkVault } from "../shared/pipeline/vault.ts";
+import { walkVault } from "../shared/pipeline/walk.ts";
 
 /** From which age an orphan is erased, in seconds: longer than any Operation could still be about to use it. */
 const orphanAge = 7 * 86_400;

@@ -48,6 +48,9 @@ export function operationIdOf(text: string): string {
   throw malformed("operation id", text, "a verb, a hyphen and letters or digits");
 }
 
+/** Whether a text from outside, such as an object's mark, has the shape of an Operation's name. */
+export const isOperationName = (text: string): boolean => /^operations\/[a-z]+-[a-z0-9-]{1,62}$/.test(text);
+
 /** Takes a Backup's name apart; refuses anything else, `..` and stray slashes too. */
 export function parseBackupName(name: string): { instanceId: string; backupId: string; collection: string } {
   const [root, instanceId = "", child, backupId = "", ...rest] = name.split("/");

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { StatusError } from "../error.ts";
 import type { Backup, BackupFile } from "./backup.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
-import { collectionName, fileName, operationIdOf, parseBackupName, parseInstanceName } from "./name.ts";
+import { collectionName, fileName, isOperationName, parseBackupName, parseInstanceName } from "./name.ts";
 import { livingOn } from "./transition.ts";
 
 /** A manifest that is larger is not read: that of a thousand shards has 0.8 MB. */
@@ -58,7 +58,7 @@ const shape = z.strictObject({
   instance: checked(parseInstanceName),
   instanceUid: text,
   location: text,
-  operation: checked((name) => operationIdOf(name.replace(/^operations\//, ""))),
+  operation: text.refine(isOperationName, "malformed"),
   backupType: z.enum(["ON_DEMAND", "AUTOMATED", "FINAL"]),
   createTime: time,
   expireTime: time,

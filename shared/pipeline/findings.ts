@@ -2,12 +2,11 @@ import type { Backup, BackupCollection } from "../backup/backup.ts";
 import { added, type Totals } from "../backup/collection.ts";
 import { timeOf } from "../backup/duration.ts";
 import { parseBackupName, parseObjectName } from "../backup/name.ts";
-import { asStatusError } from "../error.ts";
 import { everyDocument } from "./pages.ts";
 import type { Doc, ObjectInfo, Ports } from "./ports.ts";
 import { createStandings } from "./standing.ts";
 import { totalsOf } from "./totals.ts";
-import { assertManifest, backupOf, storedFile } from "./vault.ts";
+import { assertManifest, backupOf, isDisagreement, storedFile } from "./vault.ts";
 
 /**
  * Where the catalogue and the vault do not agree. LOST: a backup without its manifest or a file, or with others than were recorded.
@@ -73,8 +72,7 @@ async function complaintOf(check: () => Promise<unknown>): Promise<string | unde
     await check();
     return undefined;
   } catch (error) {
-    const { code, message } = asStatusError(error);
-    if (code === "DATA_LOSS" || code === "UNIMPLEMENTED") return message;
+    if (isDisagreement(error)) return error.message;
     throw error;
   }
 }
@@ -117,18 +115,18 @@ const inWords = ({ totalBackupCount, totalBackupSizeBytes }: Totals): string =>
 async function* ofObject(
   found: ObjectInfo,
   kind: Exclude<Finding["kind"], "LOST" | "MISCOUNTED">,
-  { objects, clock }: Ports,
+  ports: Ports,
   signal: AbortSignal,
 ): AsyncGenerator<Finding> {
   const { bucket, object: name, createTime, sizeBytes, generation } = found;
-  if ((await objects.stat(bucket, name))?.generation !== generation) return;
+  if ((await ports.objects.stat(bucket, name))?.generation !== generation) return;
   if (kind !== "UNLISTED") {
     const detail = kind === "FOREIGN" ? "not one of ours" : "of no backup; once it is a week old a sweep erases it";
     return yield { kind, name, detail, createTime, sizeBytes };
   }
   if (parseObjectName(name)?.shard !== undefined) return; // its manifest is told of
-  const reader = { operation: "", now: timeOf(clock.now()) };
-  const complaint = await complaintOf(() => backupOf(found, objects, reader, signal));
+  const reader = { operation: "", now: timeOf(ports.clock.now()) };
+  const complaint = await complaintOf(() => backupOf(found, ports, reader, signal));
   const detail = complaint ?? "no document; valkeep catalogue rebuild puts it down again";
   yield { kind, name, detail, createTime, sizeBytes };
 }

@@ -1,4 +1,5 @@
 import type { Backup } from "../backup/backup.ts";
+import { isOperationName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
 import type { Change } from "./change.ts";
 import type { Store } from "./ports.ts";
@@ -18,7 +19,7 @@ export async function lockedBy(holder: string | undefined, change: Change): Prom
 
 /** The same of any text that may name an Operation: what names none of ours is nobody's. */
 export async function isGoingOn(operation: string, store: Store): Promise<boolean> {
-  if (!/^operations\/[a-z]+-[a-z0-9-]+$/.test(operation)) return false;
+  if (!isOperationName(operation)) return false;
   return (await store.get<Operation>(operation))?.data.done === false;
 }
 

@@ -1,5 +1,5 @@
 import type { Backup } from "../backup/backup.ts";
-import { manifestObject, parseObjectName } from "../backup/name.ts";
+import { isOperationName, manifestObject, parseObjectName } from "../backup/name.ts";
 import { isGoingOn } from "./held.ts";
 import type { ObjectInfo, Ports } from "./ports.ts";
 
@@ -25,8 +25,7 @@ export function createStandings({
   return async (found) => {
     const place = parseObjectName(found.object);
     const { operation } = found.metadata;
-    if (place === undefined || operation === undefined || !/^operations\/[a-z]+-[a-z0-9-]+$/.test(operation))
-      return "FOREIGN";
+    if (place === undefined || operation === undefined || !isOperationName(operation)) return "FOREIGN";
     const backup = await documentOf(place.backup);
     if (backup?.operation === operation || (await isGoingOn(operation, store))) return "LISTED";
     if (place.shard === undefined) return backup === undefined ? "UNLISTED" : "LISTED";

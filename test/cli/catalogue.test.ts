@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup, BackupCollection } from "../../shared/backup/backup.ts";
 import { backupName, collectionName, fileObject, manifestObject } from "../../shared/backup/name.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
 import type { Finding } from "../../shared/pipeline/findings.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
 import { createWorld, instanceOf, vault, type World } from "../pipeline/world.ts";
@@ -45,6 +46,17 @@ async function replace(object: string, alter: (text: string) => string): Promise
 
 async function forget(...paths: string[]): Promise<void> {
   await world.ports.store.commit(paths.map((path) => ({ kind: "remove", path })));
+}
+
+/** Firestore loses a backup, and its collection counts as if that had never been. */
+async function lose(backup: string): Promise<void> {
+  const { totalSizeBytes = 0 } = (await world.ports.store.get<Backup>(backup))?.data ?? {};
+  const { totalBackupSizeBytes = 0 } = (await world.ports.store.get<BackupCollection>(orders))?.data ?? {};
+  await forget(backup);
+  await change<BackupCollection>(orders, {
+    totalBackupCount: 1,
+    totalBackupSizeBytes: totalBackupSizeBytes - totalSizeBytes,
+  });
 }
 
 async function check(): Promise<{ exitCode: number; found: Finding[] }> {
@@ -106,14 +118,17 @@ describe("catalogue check", () => {
     ],
     [
       "a backup that Firestore has lost",
-      async () => {
-        await forget(one);
-        await change<BackupCollection>(orders, {
-          totalBackupCount: 1,
-          totalBackupSizeBytes: (await world.ports.store.get<Backup>(two))?.data.totalSizeBytes ?? 0,
-        });
-      },
+      () => lose(one),
       [{ kind: "UNLISTED", name: manifestObject(one), detail: expect.stringMatching(/valkeep catalogue rebuild/) }],
+    ],
+    [
+      "a manifest that a failed operation left",
+      async () => {
+        const { operation = "" } = (await world.ports.store.get<Backup>(one))?.data ?? {};
+        await lose(one);
+        await change<Operation>(operation, { error: { code: "CANCELLED", message: "" }, response: {} });
+      },
+      [{ kind: "UNLISTED", name: manifestObject(one), detail: expect.stringMatching(/which made .* failed/) }],
     ],
     [
       "a manifest that cannot be taken over",
