@@ -60,7 +60,7 @@ export const rebuild = step<"rebuild.v1.requested", Page>({
 
   async commit({ data: { page: number = 0 } }, { missing, present, refused, foreign, next }, change) {
     let rebuilt = 0;
-    for (const backup of present) await holderOf(change, backup);
+    for (const backup of present) if ((await change.read(backup.name)) !== undefined) await holderOf(change, backup);
     for (const backup of missing) if (await takeOver(change, backup)) rebuilt++;
     const page = { rebuilt, present: present.length + missing.length - rebuilt, refused, foreign };
     change.operation.response = summed(change.operation, page);

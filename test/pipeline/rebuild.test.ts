@@ -328,6 +328,17 @@ describe("rebuilding the catalogue", () => {
     expect((await collection("orders"))?.totalBackupCount).toBe(1);
   });
 
+  it("brings back no collection whose last backup goes while it is looked at", async () => {
+    const { objects } = world.ports;
+    const list = objects.list.bind(objects);
+    objects.list = async function* (...args) {
+      yield* list(...args);
+      await world.ports.store.commit([cart, collectionName("carts")].map((path) => ({ kind: "remove", path })));
+    };
+    await ask("rebuild.v1.requested", {});
+    expect(await collection("carts")).toBeUndefined();
+  });
+
   it("counts again where a backup is taken while it counts", async () => {
     const { store } = world.ports;
     const query = store.query.bind(store);
