@@ -11,6 +11,7 @@ export interface Resource {
   timeCreated?: unknown;
   metadata?: unknown;
   temporaryHold?: unknown;
+  eventBasedHold?: unknown;
 }
 
 /** What an object's JSON resource says. UNKNOWN where it is not one. */
@@ -34,7 +35,7 @@ export function infoOf(what: string, resource: Resource): ObjectInfo {
     crc32c,
     createTime: new Date(timeCreated).toISOString(),
     metadata: metadataOf(resource.metadata),
-    ...(resource.temporaryHold === true && { isHeld: true }),
+    ...((resource.temporaryHold === true || resource.eventBasedHold === true) && { isHeld: true }),
   };
 }
 

@@ -65,8 +65,7 @@ export function createMemoryObjects(
 
   /** A copy, with what holds it. */
   function shown(info: ObjectInfo): ObjectInfo {
-    const isHeld = holds.get(uri(info.bucket, info.object)) === temporaryHold;
-    return { ...structuredClone(info), ...(isHeld && { isHeld }) };
+    return { ...structuredClone(info), ...(holds.has(uri(info.bucket, info.object)) && { isHeld: true }) };
   }
 
   function pinned({ bucket, object, generation }: Generation): Stored {
@@ -115,7 +114,7 @@ export function createMemoryObjects(
     },
     async setHold(of, isHeld) {
       pinned(of);
-      if (isHeld) holds.set(uri(of.bucket, of.object), temporaryHold);
+      if (isHeld) holds.set(uri(of.bucket, of.object), "a temporary hold");
       else holds.delete(uri(of.bucket, of.object));
     },
     async *list(bucket, prefix, { startOffset = "" } = {}) {
@@ -126,7 +125,7 @@ export function createMemoryObjects(
         .filter(({ object }) => compareBytes(object, startOffset) >= 0);
       yield* wanted.sort((a, b) => compareBytes(a.object, b.object)).map(shown);
     },
-    hold: (bucket, object, reason = temporaryHold) => void holds.set(uri(bucket, object), reason),
+    hold: (bucket, object, reason = "a hold") => void holds.set(uri(bucket, object), reason),
     release: (bucket, object) => void holds.delete(uri(bucket, object)),
     corrupt(bucket, object, offset) {
       const bytes = find(bucket, object)?.bytes;
@@ -169,9 +168,6 @@ function assertName(object: string): void {
     `malformed object name ${JSON.stringify(object.slice(0, 100))}: expected 1 to 1024 bytes without line breaks`,
   );
 }
-
-/** The hold that `setHold` puts, and that an object's info tells of. */
-const temporaryHold = "a temporary hold";
 
 const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 

@@ -90,7 +90,7 @@ export interface ObjectInfo {
   createTime: string;
   /** Ours: `operation`, `shard`. */
   metadata: Record<string, string>;
-  /** Under a temporary hold; absent where it is not. */
+  /** A temporary or an event-based hold keeps it, nobody knows until when. Absent: none does. */
   isHeld?: true;
 }
 
