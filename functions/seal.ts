@@ -3,6 +3,7 @@ import { manifestBytes } from "../shared/backup/manifest.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
 import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
+import { exportByPolicy } from "../shared/pipeline/export-by-policy.ts";
 import type { Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { collect, once } from "../shared/pipeline/stream.ts";
@@ -28,7 +29,8 @@ export const seal = step<"seal.v1.requested">({
     if (draft === undefined || holder === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
     const active = sealed(draft);
     change.put(backup, active);
-    change.put(collection, counted(holder, active, 1));
+    const lastExport = await exportByPolicy(change, active, holder.lastExport);
+    change.put(collection, { ...counted(holder, active, 1), ...(lastExport !== undefined && { lastExport }) });
     change.say("backup.v1.created", { backup });
     await change.end({ response: { backup, sizeBytes: active.totalSizeBytes } });
   },

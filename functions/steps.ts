@@ -2,10 +2,11 @@ import type { FunctionName } from "../shared/backup/event.ts";
 import type { AnyStep } from "../shared/pipeline/step.ts";
 import { backup } from "./backup.ts";
 import { deletion, erasure, undelete } from "./erase.ts";
-import { exportBackup } from "./export.ts";
+import { copyOnward, exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
 import { restore, restoreLanded } from "./restore.ts";
+import { retirement } from "./retire.ts";
 import { schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
 import { snapshot } from "./snapshot.ts";
@@ -17,10 +18,10 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   backup: [backup],
   snapshot: [snapshot],
   seal: [seal],
-  export: [exportBackup],
+  export: [exportBackup, copyOnward],
   keep: [hold, releaseHold, expiry],
   sweep: [sweep],
-  erase: [deletion, undelete, erasure],
+  erase: [deletion, undelete, erasure, retirement],
   restore: [restore, restoreLanded],
   load: [load],
   verify: [verify],

@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
 import { graceSeconds, ttlSeconds } from "./duration.ts";
-import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
+import { copyRetentionSeconds } from "./export-policy.ts";
+import {
+  backupIdOf,
+  bucketOf,
+  instanceIdOf,
+  parseBackupName,
+  parseInstanceName,
+  parseObjectUri,
+  requestIdOf,
+} from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule } from "./schedule.ts";
 
@@ -12,7 +21,8 @@ const backupId = checkedText(backupIdOf);
 const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
 const duration = checkedText(graceSeconds);
-const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
+const bucket = checkedText(bucketOf);
+const copyRetention = checkedText(copyRetentionSeconds).optional();
 const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
 const operation = z.string().max(64);
@@ -38,8 +48,22 @@ export const events = {
   "shard.v1.requested": z.strictObject({ backup, instance, shard: z.int().min(0).max(999) }),
   /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */
   "seal.v1.requested": z.strictObject({ backup }),
-  /** Copy a backup to the operator's own regional bucket. */
-  "export.v1.requested": z.strictObject({ backup, gcsBucket: bucket, requestId }),
+  /** Copy a backup to the operator's own regional bucket, and from there onward to another. */
+  "export.v1.requested": z
+    .strictObject({
+      backup,
+      gcsBucket: bucket,
+      retention: copyRetention,
+      onward: z.strictObject({ gcsBucket: bucket, retention: copyRetention }).optional(),
+      requestId,
+    })
+    .refine(({ gcsBucket, onward }) => onward?.gcsBucket !== gcsBucket, {
+      message: "onward names the same bucket again",
+    }),
+  /** Copy an exported backup onward, to a bucket in another region. */
+  "copy.v1.requested": z.strictObject({ backup, sourceBucket: bucket, gcsBucket: bucket, retention: copyRetention }),
+  /** Erase a copy whose time has come from the operator's bucket. */
+  "retirement.v1.requested": z.strictObject({ backup, gcsBucket: bucket }),
   /** Find what has expired and ask for its deletion. */
   "sweep.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
   /** Put a tombstone on a backup; until its grace is over it can be undeleted. */
@@ -88,6 +112,10 @@ export const events = {
   "backup.v1.created": z.strictObject({ backup }),
   /** A backup was copied to an operator's bucket and the copy was checked. */
   "backup.v1.exported": z.strictObject({ backup, gcsBucket: bucket }),
+  /** An exported backup was copied onward and the copy was checked. */
+  "backup.v1.copied": z.strictObject({ backup, gcsBucket: bucket }),
+  /** A copy is gone from an operator's bucket. */
+  "copy.v1.deleted": z.strictObject({ backup, gcsBucket: bucket }),
   /** A backup carries a tombstone. */
   "backup.v1.expired": z.strictObject({ backup, purgeTime: z.string() }),
   /** A backup is held. */
@@ -118,10 +146,10 @@ export const routes = {
   backup: ["backup.v1.requested"],
   snapshot: ["shard.v1.requested"],
   seal: ["seal.v1.requested"],
-  export: ["export.v1.requested"],
+  export: ["export.v1.requested", "copy.v1.requested"],
   keep: ["hold.v1.requested", "release.v1.requested", "expiry.v1.requested"],
   sweep: ["sweep.v1.requested"],
-  erase: ["deletion.v1.requested", "undelete.v1.requested", "erasure.v1.requested"],
+  erase: ["deletion.v1.requested", "undelete.v1.requested", "erasure.v1.requested", "retirement.v1.requested"],
   restore: ["restore.v1.requested", "object.v1.finalized"],
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
@@ -137,6 +165,8 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "shard.v1.requested": "backup",
   "seal.v1.requested": "backup",
   "export.v1.requested": "export",
+  "copy.v1.requested": "export",
+  "retirement.v1.requested": "retire",
   "sweep.v1.requested": "sweep",
   "deletion.v1.requested": "delete",
   "undelete.v1.requested": "undelete",
@@ -155,6 +185,8 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
 export const continuations: readonly EventType[] = [
   "shard.v1.requested",
   "seal.v1.requested",
+  "copy.v1.requested",
+  "retirement.v1.requested",
   "erasure.v1.requested",
   "part.v1.requested",
   "verification.v1.requested",

@@ -5,6 +5,7 @@ import type { EventType } from "./event.ts";
 export const verbs = [
   "backup",
   "export",
+  "retire",
   "sweep",
   "delete",
   "undelete",
