@@ -1,4 +1,5 @@
 import { StatusError } from "../error.ts";
+import type { Instance } from "./backup.ts";
 import { parseDuration, ttlBounds } from "./duration.ts";
 import type { EventMap } from "./event.ts";
 import { bucketOf } from "./name.ts";
@@ -18,6 +19,12 @@ export interface ExportPolicy {
   retentionSeconds?: number;
   /** A second bucket, regional and anywhere, that is copied to from the first. */
   onward?: { gcsBucket: string; retentionSeconds?: number };
+}
+
+/** The system's own buckets. */
+export interface OwnBuckets {
+  vaultBucket: string;
+  inboxBucket: string;
 }
 
 /** What a person says about an export policy, as text. What is absent is left as it is. */
@@ -63,6 +70,16 @@ export function changedExportPolicy(
   return policy;
 }
 
+/** The instance with its export policy changed by the flags. FAILED_PRECONDITION: it would export to one of the system's own buckets. */
+export function withExportPolicy(instance: Instance, flags: ExportPolicyFlags, own: OwnBuckets): Instance {
+  const { exportPolicy: before, ...rest } = instance;
+  const exportPolicy = changedExportPolicy(before, flags);
+  if (exportPolicy === undefined) return rest;
+  assertForeign(exportPolicy.gcsBucket, own);
+  if (exportPolicy.onward !== undefined) assertForeign(exportPolicy.onward.gcsBucket, own);
+  return { ...rest, exportPolicy };
+}
+
 /** How long a copy is kept, in seconds; `undefined`, for ever, where nobody says. Refuses less than a day and more than 100 years. */
 export function copyRetentionSeconds(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
@@ -75,7 +92,7 @@ export function copyRetentionSeconds(text: string | undefined): number | undefin
 }
 
 /** Refuses the system's own buckets as the target of a copy. */
-export function assertForeign(bucket: string, own: { vaultBucket: string; inboxBucket: string }): void {
+export function assertForeign(bucket: string, own: OwnBuckets): void {
   if (bucket !== own.vaultBucket && bucket !== own.inboxBucket) return;
   const which =
     bucket === own.vaultBucket ? "the vault: the backups are there already" : "the inbox: what lands there is restored";
