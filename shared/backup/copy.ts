@@ -38,13 +38,15 @@ export interface CopiedObject {
 /** The document of a backup's copy in this bucket. */
 export const copyName = (backup: string, gcsBucket: string): string => `${backup}/copies/${gcsBucket}`;
 
-/** A copy as it is recorded. One that was recorded `before` keeps its beginning, and of both expiries the later one. */
+/** A copy as it is recorded. The same one, recorded `before`, keeps its beginning, and of both expiries the later one. */
 export function recorded(
   backup: Backup,
   made: { gcsBucket: string; location: string; objects: CopiedObject[]; retentionSeconds: number | undefined },
-  before: BackupCopy | undefined,
+  found: BackupCopy | undefined,
   now: string,
 ): BackupCopy {
+  // An id is used again once its backup is gone: what is on record may be the copy of another one.
+  const before = found?.operation === backup.operation ? found : undefined;
   const { retentionSeconds, ...place } = made;
   const asked = retentionSeconds === undefined ? undefined : later(now, retentionSeconds);
   const expireTime = before === undefined ? asked : laterOf(before.expireTime, asked);

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Backup } from "../backup/backup.ts";
+import type { Backup, BackupFile } from "../backup/backup.ts";
 import type { CopiedObject } from "../backup/copy.ts";
 import { parseManifest } from "../backup/manifest.ts";
 import { fileObject, manifestObject } from "../backup/name.ts";
@@ -52,10 +52,20 @@ async function manifestIn(
   const found = await objects.stat(bucket, object);
   if (found === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
   const manifest = parseManifest(await collect(objects.read(found, {}, signal)), name);
-  if (manifest.operation !== operation || !isDeepStrictEqual(manifest.backupFiles, backupFiles))
+  if (
+    manifest.operation !== operation ||
+    !isDeepStrictEqual(manifest.backupFiles.map(identityOf), backupFiles.map(identityOf))
+  )
     throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} names other files than the Backup does`);
   return found;
 }
+
+const identityOf = ({ fileName, generation, sizeBytes, crc32c }: BackupFile) => [
+  fileName,
+  generation,
+  sizeBytes,
+  crc32c,
+];
 
 async function copyOrFind(
   source: ObjectInfo,

@@ -89,6 +89,15 @@ describe("the record of a copy", () => {
     expect(recorded(backup, made(day), ever, now)).not.toHaveProperty("expireTime");
   });
 
+  it("of an earlier backup of the same name lends it nothing", () => {
+    const other = recorded({ ...backup, operation: "operations/backup-0" }, made(), undefined, now);
+    expect(recorded(backup, made(day), other, later(now, day))).toMatchObject({
+      operation: "operations/backup-1",
+      createTime: later(now, day),
+      expireTime: later(now, 2 * day),
+    });
+  });
+
   it("is not erased before its time", () => {
     const copy: BackupCopy = recorded(backup, made(day), undefined, now);
     expect(() => retiring(copy, later(now, day - 1))).toThrow(/kept until 2026-11-22/);

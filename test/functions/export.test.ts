@@ -365,6 +365,27 @@ describe("a copy", () => {
     expect(await copyIn(exports)).toBeUndefined();
   });
 
+  it("is found behind any number that must stay, and a sweep takes a hundred at most", async () => {
+    const expired = (collection: string, backupId: string, expireTime: string): BackupCopy => {
+      const backup = `backupCollections/${collection}/backups/${backupId}`;
+      const times = { backupCreateTime: `2025-01-01T00:00:00.${backupId}Z`, createTime: expireTime, expireTime };
+      return {
+        ...{ name: copyName(backup, exports), backup, collection: `backupCollections/${collection}`, ...times },
+        ...{ gcsBucket: exports, location: "asia-northeast1", operation: "operations/backup-1" },
+        ...{ totalSizeBytes: 0, objects: [] },
+      };
+    };
+    const lone = Array.from({ length: 250 }, (_, n) => expired(`lone-${n}`, "000", "2025-02-01T00:00:00.000Z"));
+    const many = Array.from({ length: 102 }, (_, n) => expired("many", String(100 + n), "2025-03-01T00:00:00.000Z"));
+    for (const data of [...lone, ...many]) await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
+    const left = async () => (await world.ports.store.query({ collection: "copies", group: true })).length;
+    await ask("sweep.v1.requested", {});
+    expect(await left()).toBe(252);
+    await ask("sweep.v1.requested", {});
+    expect(await left()).toBe(251);
+    expect(await copyIn(exports, "backupCollections/many/backups/201")).toBeDefined();
+  });
+
   it("that is exported again lives as long as the longer of both asked", async () => {
     await twoCopies(0);
     await ask("export.v1.requested", { backup: nightly, gcsBucket: exports, retention: "30d" });
