@@ -20,6 +20,7 @@ interface Made {
 export const exportBackup = step<"export.v1.requested", Made>({
   on: "export.v1.requested",
   goesOn: true,
+  isUnattended,
 
   async admit({ data: { backup, gcsBucket, onward }, operation }, change, { settings }) {
     for (const bucket of [gcsBucket, onward?.gcsBucket]) if (bucket !== undefined) assertForeign(bucket, settings);
@@ -51,6 +52,7 @@ export const exportBackup = step<"export.v1.requested", Made>({
 export const copyOnward = step<"copy.v1.requested", Made>({
   on: "copy.v1.requested",
   goesOn: true,
+  isUnattended,
 
   async run(work, ports, signal) {
     const { backup, sourceBucket, gcsBucket } = work.data;
@@ -67,6 +69,11 @@ export const copyOnward = step<"copy.v1.requested", Made>({
     await change.end({ response: { uri: uri ?? "", onwardUri: onwardUri ?? "", sizeBytes } });
   },
 });
+
+/** A person who exports reads the refusal; a policy has nobody to read it. */
+function isUnattended(request: unknown): boolean {
+  return Object(request).byPolicy === true;
+}
 
 async function sourceOf(backup: string, { store }: Ports): Promise<Backup> {
   const doc = await store.get<Backup>(backup);

@@ -55,6 +55,8 @@ export const events = {
       gcsBucket: bucket,
       retention: copyRetention,
       onward: z.strictObject({ gcsBucket: bucket, retention: copyRetention }).optional(),
+      /** Asked for by an instance's policy: if it is refused, somebody has to be told. */
+      byPolicy: z.literal(true).optional(),
       requestId,
     })
     .refine(({ gcsBucket, onward }) => onward?.gcsBucket !== gcsBucket, {

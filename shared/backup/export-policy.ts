@@ -122,6 +122,7 @@ export function exportAsked(
     gcsBucket,
     ...lasting(retentionSeconds),
     ...(onward !== undefined && { onward: { gcsBucket: onward.gcsBucket, ...lasting(onward.retentionSeconds) } }),
+    byPolicy: true,
   };
 }
 

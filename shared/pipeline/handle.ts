@@ -130,8 +130,9 @@ async function settle(
     verdict === "retry"
       ? `gave up after ${Math.min(attempt, timing.maxAttempts)} attempts: ${error.message}`
       : error.message;
+  const isRefusal = verdict === "refuse" && step.isUnattended?.(claimed.operation.request.data) !== true;
   const outgoing = await commit(claimed, ports, finished, (change) =>
-    change.end({ error: { ...errorOf(error), message }, isRefusal: verdict === "refuse" }),
+    change.end({ error: { ...errorOf(error), message }, isRefusal }),
   );
   if (outgoing !== undefined) await publish(outgoing, ports);
   return "done";

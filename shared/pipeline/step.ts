@@ -29,6 +29,8 @@ export interface Step<T extends EventType = EventType, R = unknown> {
   on: T;
   /** A later attempt goes on where this one ended: running out of time is no failure. */
   goesOn?: boolean;
+  /** Nobody waits for the answer to this request: a refusal alarms like a failure. */
+  isUnattended?(request: unknown): boolean;
   admit?(work: Work<T>, change: Change, ports: Ports): Promise<void>;
   run?(work: Work<T>, ports: Ports, signal: AbortSignal): Promise<R>;
   commit(work: Work<T>, result: R, change: Change, ports: Ports): Promise<void>;

@@ -124,6 +124,18 @@ describe("by policy", () => {
     expect(await exported()).toEqual(["one", "two"]);
   });
 
+  it.each([
+    ["the first bucket", { ...weekly, gcsBucket: "nowhere" }],
+    ["the bucket onward", { ...weekly, onward: { gcsBucket: "nowhere" } }],
+  ])("an export that is refused for %s alarms, as nobody waits for its answer", async (_name, exportPolicy) => {
+    await change<Instance>(instanceName("orders"), { exportPolicy });
+    await automated("one");
+    const alarms = () => world.events.messages.filter(({ type }) => type === "operation.v1.failed");
+    expect(alarms()).toMatchObject([{ data: { code: "NOT_FOUND", target: backupName("orders", "one") } }]);
+    await ask("export.v1.requested", { backup: backupName("orders", "one"), gcsBucket: "nowhere" });
+    expect(alarms()).toHaveLength(1);
+  });
+
   it("a backup whose instance is gone by the time it is ACTIVE stays where it is", async () => {
     await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
     const { create } = world.ports.objects;
