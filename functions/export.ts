@@ -1,5 +1,6 @@
 import type { Backup } from "../shared/backup/backup.ts";
 import { assertNotRetiring, type BackupCopy, type CopiedObject, copyName, recorded } from "../shared/backup/copy.ts";
+import type { EventType } from "../shared/backup/event.ts";
 import { assertForeign, copyRetentionSeconds } from "../shared/backup/export-policy.ts";
 import { assertReadable } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
@@ -85,13 +86,13 @@ async function copyTo(
   gcsBucket: string,
   backup: Backup,
   from: string,
-  { progress }: Pick<Work<"export.v1.requested">, "progress">,
+  work: Pick<Work<EventType>, "resume" | "progress">,
   { store, objects }: Ports,
   signal: AbortSignal,
 ): Promise<Omit<Made, "location">> {
   const known = (await store.get<BackupCopy>(copyName(backup.name, gcsBucket)))?.data;
   assertNotRetiring(known);
-  const copied = await copySet(backup, from, gcsBucket, objects, progress, signal);
+  const copied = await copySet(backup, from, gcsBucket, objects, work, signal);
   return { objects: copied, wasKnown: known !== undefined };
 }
 
@@ -113,5 +114,9 @@ async function record(
   return copy;
 }
 
-const misplaced = (bucket: string, { location, locationType }: BucketInfo, expected: string): StatusError =>
+const misplaced = (
+  bucket: string,
+  { location, locationType }: Pick<BucketInfo, "location" | "locationType">,
+  expected: string,
+): StatusError =>
   new StatusError("FAILED_PRECONDITION", `gs://${bucket} is in ${location} (${locationType}), expected ${expected}`);

@@ -54,6 +54,8 @@ export interface Progress {
   step: string;
   doneBytes?: number;
   totalBytes?: number;
+  /** By which a later attempt goes on where this one ended: each step's own. */
+  resume?: string;
 }
 
 /**

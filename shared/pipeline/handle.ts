@@ -101,7 +101,8 @@ function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType
     epoch: task.lease.epoch,
     attempt: task.attempt,
     renew: () => keeper.renew(),
-    progress: (doneBytes, totalBytes) => keeper.progress(doneBytes, totalBytes),
+    ...(task.progress?.resume !== undefined && { resume: task.progress.resume }),
+    progress: (doneBytes, totalBytes, resume) => keeper.progress(doneBytes, totalBytes, resume),
   };
 }
 

@@ -16,8 +16,10 @@ export interface Work<T extends EventType> {
   attempt: number;
   /** Makes sure that the lease is still ours; throws ABORTED if it is not. For the moment before something final. */
   renew(): Promise<void>;
-  /** Shown to whoever waits. */
-  progress(doneBytes: number, totalBytes?: number): void;
+  /** What an earlier attempt said last of how to go on. */
+  resume?: string;
+  /** Shown to whoever waits; `resume` is kept, within seconds, for an attempt that comes after this one. */
+  progress(doneBytes: number, totalBytes?: number, resume?: string): void;
 }
 
 /**

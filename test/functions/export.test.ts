@@ -249,13 +249,64 @@ describe("onward", () => {
   });
 
   it("a copy that arrives damaged is removed and copied again", async () => {
-    const { copy } = world.ports.objects;
-    let damages = 2;
+    const { copy, stat } = world.ports.objects;
+    const damaged = new Set<string>();
     world.ports.objects.copy = async (from, to, ...rest) => {
       const info = await copy(from, to, ...rest);
-      return to.bucket === onward && damages-- > 0 ? { ...info, crc32c: "AAAAAA==" } : info;
+      if (to.bucket === onward && damaged.size < 2) damaged.add(info.generation);
+      return info;
+    };
+    world.ports.objects.stat = async (bucket, object) => {
+      const found = await stat(bucket, object);
+      return found !== undefined && damaged.has(found.generation) ? { ...found, crc32c: "AAAAAA==" } : found;
     };
     await ask("export.v1.requested", both);
+    expect(damaged.size).toBe(2);
+    expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
+    expect(await objectsOf(onward)).toEqual(filesOf(nightly));
+    for (const { generation } of (await copyIn(onward))?.objects ?? []) expect(damaged).not.toContain(generation);
+  });
+
+  it("a copy that runs out of time goes on where it was, in the file where it was", async () => {
+    const { copy } = world.ports.objects;
+    const resumed: [string, string | undefined][] = [];
+    world.ports.objects.copy = async (from, to, metadata, signal, course) => {
+      if (to.bucket !== onward) return await copy(from, to, metadata, signal);
+      resumed.push([to.object.slice(nightly.length + 1), course?.resume]);
+      const isFirst = course?.resume === undefined;
+      if (to.object.endsWith("1.rdb") && isFirst) {
+        course?.onProgress(1, "page 1");
+        await world.clock.sleep(5_000, signal); // a renewal of the lease keeps it
+        throw new StatusError("DEADLINE_EXCEEDED", "it took too long");
+      }
+      return await copy(from, to, metadata, signal);
+    };
+    await ask("export.v1.requested", both);
+    expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
+    expect(resumed).toEqual([
+      ["0.rdb", undefined],
+      ["1.rdb", undefined],
+      ["0.rdb", undefined],
+      ["1.rdb", "page 1"],
+      ["manifest.json", undefined],
+    ]);
+  });
+
+  it("what an earlier attempt had begun, and is worth nothing, is copied from its beginning", async () => {
+    const { copy } = world.ports.objects;
+    const begun: (string | undefined)[] = [];
+    world.ports.objects.copy = async (from, to, metadata, signal, course) => {
+      if (to.bucket !== onward || !to.object.endsWith("0.rdb")) return await copy(from, to, metadata, signal);
+      begun.push(course?.resume);
+      if (course?.resume !== undefined)
+        return { ...from, ...to, sizeBytes: 1, crc32c: "", createTime: "", metadata: {} };
+      if (begun.length > 1) return await copy(from, to, metadata, signal);
+      course?.onProgress(1, "page 1");
+      await world.clock.sleep(5_000, signal);
+      throw new StatusError("DEADLINE_EXCEEDED", "it took too long");
+    };
+    await ask("export.v1.requested", both);
+    expect(begun).toEqual([undefined, "page 1", undefined]);
     expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
     expect(await objectsOf(onward)).toEqual(filesOf(nightly));
   });
