@@ -2,8 +2,9 @@ import { type BackupCopy, copyName, retiring } from "../shared/backup/copy.ts";
 import { later, timeOf } from "../shared/backup/duration.ts";
 import { asStatusError } from "../shared/error.ts";
 import { begin } from "../shared/pipeline/begin.ts";
+import { expiredCopies } from "../shared/pipeline/expired-copies.ts";
 import { operationIdFor } from "../shared/pipeline/identity.ts";
-import type { Doc, Objects, Ports, Store } from "../shared/pipeline/ports.ts";
+import type { Objects, Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** When a copy that a hold or a retention policy keeps is tried again, in seconds. */
@@ -11,9 +12,6 @@ const deferral = 86_400;
 
 /** Retirements that one sweep asks for at most; the next one goes on. */
 const batch = 100;
-
-/** Copies that one query answers at most. */
-const pageSize = 200;
 
 /**
  * Erases a copy whose time has come from the operator's bucket: first the commit that nothing brings back, then the
@@ -52,56 +50,16 @@ export const retirement = step<"retirement.v1.requested", number>({
   },
 });
 
-/**
- * Begins the retirement of every copy that has expired, but never of the newest that an instance has in a bucket. Asked
- * again by the same sweep, it begins nothing twice.
- */
+/** Begins the retirement of every copy whose time has come. Asked again by the same sweep, it begins nothing twice. */
 export async function retireExpired(sweep: string, ports: Ports, signal: AbortSignal): Promise<void> {
-  const newest = new Map<string, string | undefined>();
   let begun = 0;
-  for await (const copy of dueCopies(ports.store, timeOf(ports.clock.now()))) {
+  for await (const { name, backup, gcsBucket } of expiredCopies(ports.store, timeOf(ports.clock.now()))) {
     signal.throwIfAborted();
-    const { name, backup, collection, gcsBucket } = copy;
-    const series = `${collection} ${gcsBucket}`;
-    if (!newest.has(series)) newest.set(series, await newestOf(copy, ports.store));
-    if (newest.get(series) === name) continue;
     const id = operationIdFor("retirement.v1.requested", `${sweep} ${name}`);
     await begin(ports, id, "retirement.v1.requested", { backup, gcsBucket });
     begun += 1;
     if (begun === batch) return;
   }
-}
-
-/** Copies that have expired and are not put off, the longest expired first, page by page. */
-async function* dueCopies(store: Store, now: string): AsyncGenerator<BackupCopy> {
-  for (let after: Doc<BackupCopy> | undefined; ; ) {
-    const page: Doc<BackupCopy>[] = await store.query<BackupCopy>({
-      collection: "copies",
-      group: true,
-      where: [["expireTime", "<=", now]],
-      orderBy: { field: "expireTime", direction: "asc" },
-      limit: pageSize,
-      ...(after !== undefined && { after }),
-    });
-    for (const { data } of page) if (data.deferredUntil === undefined || data.deferredUntil <= now) yield data;
-    after = page.at(-1);
-    if (page.length < pageSize) return;
-  }
-}
-
-/** The name of the newest copy that an instance has in a bucket. */
-async function newestOf({ collection, gcsBucket }: BackupCopy, store: Store): Promise<string | undefined> {
-  const [newest] = await store.query<BackupCopy>({
-    collection: "copies",
-    group: true,
-    where: [
-      ["collection", "==", collection],
-      ["gcsBucket", "==", gcsBucket],
-    ],
-    orderBy: { field: "backupCreateTime", direction: "desc" },
-    limit: 1,
-  });
-  return newest?.path;
 }
 
 /** Whether the bucket still exists: with it, its owner has taken the copies away. */

@@ -458,6 +458,15 @@ describe("a copy", () => {
     expect(await operations("retire")).toEqual([]);
   });
 
+  it("that nobody remembers is found by another export: nothing is copied twice", async () => {
+    await twoCopies(0);
+    const before = await copyIn(exports);
+    const doc = await world.ports.store.get(copyName(nightly, exports));
+    await world.ports.store.commit([{ kind: "remove", path: doc?.path ?? "" }]);
+    await ask("export.v1.requested", { backup: nightly, gcsBucket: exports });
+    expect((await copyIn(exports))?.objects).toEqual(before?.objects);
+  });
+
   it("that is being erased is not exported to", async () => {
     await twoCopies(8);
     const retireStartTime = timeOf(world.clock.now());
