@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Instance } from "../../shared/backup/backup.ts";
 import { backupName, instanceName } from "../../shared/backup/name.ts";
@@ -46,6 +48,18 @@ describe("an export policy", () => {
     expect(await policy()).toEqual({ ...whole, retentionSeconds: 30 * 86_400 });
     await valkeepOn(world, `instances update orders --export-policy=MONTHLY --export-gcs-bucket=${onward}`);
     expect(await policy()).toEqual({ frequency: "MONTHLY", gcsBucket: onward });
+  });
+
+  it("is set by every example of the README", async () => {
+    await register();
+    const readme = await readFile(join(import.meta.dirname, "../../README.md"), "utf8");
+    const lines = readme.replaceAll(/\\\n\s*/g, "").matchAll(/^npx valkeep (instances update orders --.*export-.*)$/gm);
+    const found = [];
+    for (const [, line = ""] of lines) {
+      expect(await valkeepOn(world, line)).toMatchObject({ exitCode: 0 });
+      found.push((await policy())?.frequency);
+    }
+    expect(found).toEqual(["EVERY", "WEEKLY", "MONTHLY", undefined]);
   });
 
   it("stays when something else is changed, and is ended by --no-export-policy", async () => {
