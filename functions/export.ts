@@ -7,7 +7,7 @@ import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { copySet } from "../shared/pipeline/copy-set.ts";
 import { existing } from "../shared/pipeline/existing.ts";
-import type { BucketInfo, Ports } from "../shared/pipeline/ports.ts";
+import type { Objects, Ports } from "../shared/pipeline/ports.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
 
 /** A copy that is whole in its bucket, and whether one was on record there before. */
@@ -33,19 +33,16 @@ export const exportBackup = step<"export.v1.requested", Made>({
 
   async run(work, ports, signal) {
     const { backup, gcsBucket } = work.data;
-    const doc = await sourceOf(backup, ports);
-    const { location, locationType } = await ports.objects.describe(gcsBucket);
-    // Memorystore's rule: the bucket is regional and in the backup's region.
-    if (locationType !== "region" || location.toLowerCase() !== doc.location.toLowerCase())
-      throw misplaced(gcsBucket, { location, locationType }, `a regional bucket in ${doc.location}`);
-    return { ...(await copyTo(gcsBucket, doc, doc.bucket, work, ports, signal)), location: location.toLowerCase() };
+    const found = await sourceOf(backup, ports);
+    const location = await locationOf(gcsBucket, ports.objects, found.location);
+    return { location, ...(await copyTo(gcsBucket, found, found.bucket, work, ports, signal)) };
   },
 
   async commit({ data: { backup, gcsBucket, retention, onward } }, made, change) {
     const { totalSizeBytes: sizeBytes } = await record(change, backup, gcsBucket, retention, made);
     change.say("backup.v1.exported", { backup, gcsBucket });
     if (onward !== undefined) change.ask("copy.v1.requested", { backup, sourceBucket: gcsBucket, ...onward });
-    else await change.end({ response: { uri: `gs://${gcsBucket}/${backup}`, sizeBytes } });
+    else await change.end({ response: { uri: uriOf(gcsBucket, backup), sizeBytes } });
   },
 });
 
@@ -57,17 +54,16 @@ export const copyOnward = step<"copy.v1.requested", Made>({
 
   async run(work, ports, signal) {
     const { backup, sourceBucket, gcsBucket } = work.data;
-    const { location, locationType } = await ports.objects.describe(gcsBucket);
-    if (locationType !== "region") throw misplaced(gcsBucket, { location, locationType }, "a regional bucket");
-    const doc = await sourceOf(backup, ports);
-    return { ...(await copyTo(gcsBucket, doc, sourceBucket, work, ports, signal)), location: location.toLowerCase() };
+    const location = await locationOf(gcsBucket, ports.objects);
+    const found = await sourceOf(backup, ports);
+    return { location, ...(await copyTo(gcsBucket, found, sourceBucket, work, ports, signal)) };
   },
 
   async commit({ data: { backup, sourceBucket, gcsBucket, retention } }, made, change) {
     const { totalSizeBytes: sizeBytes } = await record(change, backup, gcsBucket, retention, made);
     change.say("backup.v1.copied", { backup, gcsBucket });
-    const [uri, onwardUri] = [sourceBucket, gcsBucket].map((bucket) => `gs://${bucket}/${backup}`);
-    await change.end({ response: { uri: uri ?? "", onwardUri: onwardUri ?? "", sizeBytes } });
+    const response = { uri: uriOf(sourceBucket, backup), onwardUri: uriOf(gcsBucket, backup), sizeBytes };
+    await change.end({ response });
   },
 });
 
@@ -80,6 +76,18 @@ async function sourceOf(backup: string, { store }: Ports): Promise<Backup> {
   const doc = await store.get<Backup>(backup);
   if (doc === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
   return doc.data;
+}
+
+/** Where a bucket is, if it is regional and, Memorystore's rule of an export, in the region `near`. */
+async function locationOf(bucket: string, objects: Objects, near?: string): Promise<string> {
+  const { location, locationType } = await objects.describe(bucket);
+  const isNear = near === undefined || location.toLowerCase() === near.toLowerCase();
+  if (locationType === "region" && isNear) return location.toLowerCase();
+  const expected = `a regional bucket${near === undefined ? "" : ` in ${near}`}`;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `gs://${bucket} is in ${location} (${locationType}), expected ${expected}`,
+  );
 }
 
 async function copyTo(
@@ -114,9 +122,4 @@ async function record(
   return copy;
 }
 
-const misplaced = (
-  bucket: string,
-  { location, locationType }: Pick<BucketInfo, "location" | "locationType">,
-  expected: string,
-): StatusError =>
-  new StatusError("FAILED_PRECONDITION", `gs://${bucket} is in ${location} (${locationType}), expected ${expected}`);
+const uriOf = (bucket: string, backup: string): string => `gs://${bucket}/${backup}`;

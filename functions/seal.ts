@@ -29,8 +29,7 @@ export const seal = step<"seal.v1.requested">({
     if (draft === undefined || holder === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
     const active = sealed(draft);
     change.put(backup, active);
-    const lastExport = await exportByPolicy(change, active, holder.lastExport);
-    change.put(collection, { ...counted(holder, active, 1), ...(lastExport !== undefined && { lastExport }) });
+    change.put(collection, await exportByPolicy(change, active, counted(holder, active, 1)));
     change.say("backup.v1.created", { backup });
     await change.end({ response: { backup, sizeBytes: active.totalSizeBytes } });
   },
