@@ -15,21 +15,26 @@ const batch = 100;
 
 /**
  * Erases a copy whose time has come from the operator's bucket: first the commit that nothing brings back, then the
- * manifest, the files, the record. It takes recorded generations that carry the backup's Operation, and nothing else.
+ * manifest, the files, the record. It takes recorded generations that carry the backup's Operation, and nothing else; and
+ * it is put off where the newer copy, beside which this one may go, is not in the bucket any more.
  */
 export const retirement = step<"retirement.v1.requested", number>({
   on: "retirement.v1.requested",
   goesOn: true,
 
-  async admit({ data: { backup, gcsBucket } }, change) {
+  async admit({ data: { backup, gcsBucket, newerBackup } }, change, { objects }) {
     const path = copyName(backup, gcsBucket);
     const copy = await change.read<BackupCopy>(path);
-    if (copy !== undefined) change.put(path, retiring(copy, change.now));
+    if (copy === undefined) return; // erased by another Operation
+    const newer = await change.read<BackupCopy>(copyName(newerBackup, gcsBucket));
+    const mayGo =
+      copy.retireStartTime !== undefined || !(await exists(gcsBucket, objects)) || (await stands(newer, objects));
+    change.put(path, mayGo ? retiring(copy, change.now) : { ...copy, deferredUntil: later(change.now, deferral) });
   },
 
   async run({ data: { backup, gcsBucket } }, { store, objects }, signal) {
     const copy = (await store.get<BackupCopy>(copyName(backup, gcsBucket)))?.data;
-    if (copy?.retireStartTime === undefined || !(await isThere(gcsBucket, objects))) return 0;
+    if (copy?.retireStartTime === undefined || !(await exists(gcsBucket, objects))) return 0;
     return await removeAll(copy, objects, signal);
   },
 
@@ -45,25 +50,36 @@ export const retirement = step<"retirement.v1.requested", number>({
     if (copy?.retireStartTime !== undefined) {
       change.remove(path);
       change.say("copy.v1.deleted", { backup, gcsBucket });
+      return await change.end({ response: { backup, gcsBucket } });
     }
-    await change.end({ response: { backup, gcsBucket } });
+    const { deferredUntil } = copy ?? {};
+    await change.end({ response: { backup, gcsBucket, ...(deferredUntil !== undefined && { deferredUntil }) } });
   },
 });
 
 /** Begins the retirement of every copy whose time has come. Asked again by the same sweep, it begins nothing twice. */
 export async function retireExpired(sweep: string, ports: Ports, signal: AbortSignal): Promise<void> {
   let begun = 0;
-  for await (const { name, backup, gcsBucket } of expiredCopies(ports.store, timeOf(ports.clock.now()))) {
+  for await (const { copy, newerBackup } of expiredCopies(ports.store, timeOf(ports.clock.now()))) {
     signal.throwIfAborted();
+    const { name, backup, gcsBucket } = copy;
     const id = operationIdFor("retirement.v1.requested", `${sweep} ${name}`);
-    await begin(ports, id, "retirement.v1.requested", { backup, gcsBucket });
+    await begin(ports, id, "retirement.v1.requested", { backup, gcsBucket, newerBackup });
     begun += 1;
     if (begun === batch) return;
   }
 }
 
+/** Whether a copy is in its bucket as it is on record: its owner may have taken it away. */
+async function stands(copy: BackupCopy | undefined, objects: Objects): Promise<boolean> {
+  if (copy === undefined || copy.retireStartTime !== undefined) return false;
+  const manifest = copy.objects.at(-1);
+  if (manifest === undefined) return false;
+  return (await objects.stat(copy.gcsBucket, manifest.object))?.generation === manifest.generation;
+}
+
 /** Whether the bucket still exists: with it, its owner has taken the copies away. */
-async function isThere(bucket: string, objects: Objects): Promise<boolean> {
+async function exists(bucket: string, objects: Objects): Promise<boolean> {
   try {
     await objects.describe(bucket);
     return true;

@@ -64,8 +64,8 @@ export const events = {
     }),
   /** Copy an exported backup onward, to a bucket in another region. */
   "copy.v1.requested": z.strictObject({ backup, sourceBucket: bucket, gcsBucket: bucket, retention: copyRetention }),
-  /** Erase a copy whose time has come from the operator's bucket. */
-  "retirement.v1.requested": z.strictObject({ backup, gcsBucket: bucket }),
+  /** Erase a copy whose time has come from the operator's bucket, where that of a newer backup stands. */
+  "retirement.v1.requested": z.strictObject({ backup, gcsBucket: bucket, newerBackup: backup }),
   /** Find what has expired and ask for its deletion. */
   "sweep.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
   /** Put a tombstone on a backup; until its grace is over it can be undeleted. */

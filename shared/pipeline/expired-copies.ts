@@ -4,16 +4,23 @@ import type { Doc, Store } from "./ports.ts";
 /** Copies that one query answers at most. */
 const pageSize = 200;
 
+/** A copy whose time has come, and the backup whose copy is the newest of the same instance in the same bucket. */
+export interface ExpiredCopy {
+  copy: BackupCopy;
+  newerBackup: string;
+}
+
 /**
  * The copies that may be erased, the longest expired first: never the newest that an instance has in a bucket, and none
  * whose last try was put off. As an older one goes only beside a newer one, the newest stays whoever asks at once.
  */
-export async function* expiredCopies(store: Store, now: string): AsyncGenerator<BackupCopy> {
-  const newest = new Map<string, string | undefined>();
+export async function* expiredCopies(store: Store, now: string): AsyncGenerator<ExpiredCopy> {
+  const newest = new Map<string, string>();
   for await (const copy of dueCopies(store, now)) {
     const series = `${copy.collection} ${copy.gcsBucket}`;
-    if (!newest.has(series)) newest.set(series, await newestOf(copy, store));
-    if (newest.get(series) !== copy.name) yield copy;
+    const newerBackup = newest.get(series) ?? (await newestOf(copy, store));
+    newest.set(series, newerBackup);
+    if (newerBackup !== copy.backup) yield { copy, newerBackup };
   }
 }
 
@@ -34,8 +41,8 @@ async function* dueCopies(store: Store, now: string): AsyncGenerator<BackupCopy>
   }
 }
 
-/** The name of the newest copy that an instance has in a bucket. */
-async function newestOf({ collection, gcsBucket }: BackupCopy, store: Store): Promise<string | undefined> {
+/** The backup whose copy is the newest of an instance in a bucket; this one where there is no other. */
+async function newestOf({ backup, collection, gcsBucket }: BackupCopy, store: Store): Promise<string> {
   const [newest] = await store.query<BackupCopy>({
     collection: "copies",
     group: true,
@@ -46,5 +53,5 @@ async function newestOf({ collection, gcsBucket }: BackupCopy, store: Store): Pr
     orderBy: { field: "backupCreateTime", direction: "desc" },
     limit: 1,
   });
-  return newest?.path;
+  return newest?.data.backup ?? backup;
 }

@@ -321,7 +321,7 @@ describe("onward", () => {
 
   it("a copy that nobody exported is refused: the message belongs to an operation", async () => {
     await ask("copy.v1.requested", { backup: nightly, sourceBucket: exports, gcsBucket: onward });
-    await ask("retirement.v1.requested", { backup: nightly, gcsBucket: exports });
+    await ask("retirement.v1.requested", { backup: nightly, gcsBucket: exports, newerBackup: nightly });
     for (const verb of ["export", "retire"])
       expect((await operations(verb)).map(({ error }) => error?.code)).toEqual(["INVALID_ARGUMENT"]);
   });
@@ -399,6 +399,31 @@ describe("a copy", () => {
     expect(await objectsOf(exports)).toEqual(filesOf(second));
   });
 
+  it.each<[string, () => Promise<void>]>([
+    ["has lost its manifest", () => remove(exports, `${second}/manifest.json`)],
+    [
+      "has another manifest",
+      async () => {
+        await remove(exports, `${second}/manifest.json`);
+        await world.ports.objects.create(exports, `${second}/manifest.json`, once(Buffer.from("{}")), {});
+      },
+    ],
+    [
+      "is being erased itself",
+      () => change<BackupCopy>(copyName(second, exports), { retireStartTime: "2026-01-01T00:00:00.000Z" }),
+    ],
+  ])("stays, and is looked at a day later, where the newer one %s", async (_name, spoil) => {
+    await twoCopies(8);
+    await spoil();
+    await ask("sweep.v1.requested", {});
+    await ask("sweep.v1.requested", {});
+    expect(await objectsOf(exports)).toEqual(expect.arrayContaining(filesOf(nightly)));
+    expect((await operations("retire")).map(({ error, response }) => ({ error, response }))).toEqual([
+      { error: undefined, response: { backup: nightly, gcsBucket: exports, deferredUntil: expect.any(String) } },
+    ]);
+    expect(await copyIn(exports)).not.toHaveProperty("retireStartTime");
+  });
+
   it("of which somebody replaced a file keeps that file", async () => {
     await twoCopies(8);
     const metadata = { operation: (await copyIn(exports))?.operation ?? "" };
@@ -423,6 +448,9 @@ describe("a copy", () => {
     world.ports.objects.describe = async (bucket) => {
       throw new StatusError("NOT_FOUND", `bucket ${bucket} does not exist`);
     };
+    world.ports.objects.stat = async (bucket) => {
+      throw new StatusError("UNAVAILABLE", `bucket ${bucket} does not exist`);
+    };
     await ask("sweep.v1.requested", {});
     expect((await operations("retire")).map(({ error }) => error)).toEqual([undefined]);
     expect(await copyIn(exports)).toBeUndefined();
@@ -440,6 +468,9 @@ describe("a copy", () => {
     };
     const lone = Array.from({ length: 250 }, (_, n) => expired(`lone-${n}`, "000", "2025-02-01T00:00:00.000Z"));
     const many = Array.from({ length: 102 }, (_, n) => expired("many", String(100 + n), "2025-03-01T00:00:00.000Z"));
+    const newest = backupName("many", "201");
+    const manifest = await world.ports.objects.create(exports, `${newest}/manifest.json`, once(Buffer.from("{}")), {});
+    for (const data of many) data.objects = [manifest];
     for (const data of [...lone, ...many]) await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
     const left = async () => (await world.ports.store.query({ collection: "copies", group: true })).length;
     await ask("sweep.v1.requested", {});
