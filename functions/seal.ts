@@ -6,6 +6,7 @@ import { manifestObject, parseBackupName, parseInstanceName } from "../shared/ba
 import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
+import { exportByPolicy } from "../shared/pipeline/export-by-policy.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
@@ -32,7 +33,7 @@ export const seal = step<"seal.v1.requested">({
     if (draft === undefined || holder === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
     const active = sealed(draft);
     change.put(backup, active);
-    change.put(collection, counted(holder, active, 1));
+    change.put(collection, await exportByPolicy(change, active, counted(holder, active, 1)));
     change.say("backup.v1.created", { backup });
     // No draft any more: what becomes of the instance must not take it back.
     change.operation.holds = change.operation.holds.filter(({ kind }) => kind !== "draft");

@@ -3,12 +3,13 @@ import type { AnyStep } from "../shared/pipeline/step.ts";
 import { backup } from "./backup.ts";
 import { clearance, dissolution } from "./dissolve.ts";
 import { deletion, erasure, undelete } from "./erase.ts";
-import { exportBackup } from "./export.ts";
+import { copyOnward, exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
 import { rebuild, recount } from "./rebuild.ts";
 import { reclaim } from "./reclaim.ts";
 import { restore, restoreLanded } from "./restore.ts";
+import { retirement } from "./retire.ts";
 import { schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
 import { snapshot } from "./snapshot.ts";
@@ -20,10 +21,10 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   backup: [backup],
   snapshot: [snapshot],
   seal: [seal],
-  export: [exportBackup],
+  export: [exportBackup, copyOnward],
   keep: [hold, releaseHold, expiry],
   sweep: [sweep],
-  erase: [deletion, undelete, erasure, dissolution, clearance],
+  erase: [deletion, undelete, erasure, dissolution, clearance, retirement],
   restore: [restore, restoreLanded],
   load: [load],
   verify: [verify],

@@ -5,6 +5,7 @@ import type { Decision } from "../shared/backup/retention.ts";
 import { decideAll } from "../shared/pipeline/catalogue.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
+import { retireExpired } from "./retire.ts";
 
 /** How long Operations are kept after their end, in seconds. */
 const operationLife = 90 * 86_400;
@@ -19,6 +20,7 @@ export const sweep = step<"sweep.v1.requested", Decision[]>({
   async run({ operation }, ports, signal) {
     const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), signal);
     await forgetOperations(ports, signal);
+    await retireExpired(operation, ports, signal);
     const wanted = decisions.filter(({ action }) => action !== "KEEP" && action !== "HOLD");
     // From another place each time: what cannot be erased must not stand before the others for ever.
     const from = Number.parseInt(operation.slice(-8), 16) % Math.max(wanted.length, 1);

@@ -10,6 +10,8 @@ const phrases: { readonly [T in EventType]?: string } = {
   "shard.v1.requested": "storing the snapshot",
   "seal.v1.requested": "writing the manifest",
   "export.v1.requested": "copying the files",
+  "copy.v1.requested": "copying them onward",
+  "retirement.v1.requested": "erasing a copy",
   "sweep.v1.requested": "looking for what is due",
   "deletion.v1.requested": "deleting",
   "undelete.v1.requested": "undeleting",

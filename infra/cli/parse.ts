@@ -8,8 +8,11 @@ export function parse(command: Command, args: string[]): Input {
   const { values, positionals } = parsed(known, args);
   const flags: Record<string, string | boolean> = {};
   for (const [name, value] of Object.entries(values)) {
+    // Node takes `--no-x` for the negation of x even where it is a flag of its own.
+    const isOwnFlag = value === false && Object.hasOwn(known, `no-${name}`);
     const read = known[name]?.read;
-    flags[name] = typeof value === "string" && read !== undefined ? readAs(`--${name}`, read, value) : value;
+    if (isOwnFlag) flags[`no-${name}`] = true;
+    else flags[name] = typeof value === "string" && read !== undefined ? readAs(`--${name}`, read, value) : value;
   }
   for (const [name, { isRequired }] of Object.entries(known))
     if (isRequired && flags[name] === undefined) throw invalid(`--${name} is missing`);

@@ -1,3 +1,5 @@
+import type { ExportPolicy } from "./export-policy.ts";
+
 /** Every time is RFC 3339 in UTC with milliseconds; every size is in bytes. Names and enum values are Memorystore's. */
 
 /** One Valkey deployment under protection. `instances/{instanceId}` */
@@ -21,6 +23,8 @@ export interface Instance {
   replicaCount: number;
   engineVersion?: string;
   automatedBackupConfig: AutomatedBackupConfig;
+  /** Absent: nothing is exported by itself. */
+  exportPolicy?: ExportPolicy;
   deletionProtectionEnabled: boolean;
   createTime: string;
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */
@@ -63,6 +67,8 @@ export interface BackupCollection {
   totalBackupSizeBytes: number;
   lastBackupTime?: string;
   retentionPolicy?: RetentionPolicy;
+  /** The last export by policy: which week or month it was for, where to, and the Operation that saw to it. */
+  lastExport?: { period: string; gcsBucket: string; operation: string };
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;

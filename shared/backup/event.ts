@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
 import { graceSeconds, ttlSeconds } from "./duration.ts";
+import { copyRetentionSeconds } from "./export-policy.ts";
 import {
   backupIdOf,
+  bucketOf,
   instanceIdOf,
   parseBackupName,
   parseCollectionName,
@@ -21,8 +23,9 @@ const collection = checkedText(parseCollectionName);
 const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
 const duration = checkedText(graceSeconds);
-const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
 const vaultPage = { startOffset: z.string().min(1).max(1024).optional(), page: z.int().min(1).optional() };
+const bucket = checkedText(bucketOf);
+const copyRetention = checkedText(copyRetentionSeconds).optional();
 const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
 const operation = z.string().max(64);
@@ -57,8 +60,24 @@ export const events = {
   "shard.v1.requested": z.strictObject({ backup, instance, shard: z.int().min(0).max(999) }),
   /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */
   "seal.v1.requested": z.strictObject({ backup }),
-  /** Copy a backup to the operator's own regional bucket. */
-  "export.v1.requested": z.strictObject({ backup, gcsBucket: bucket, requestId }),
+  /** Copy a backup to the operator's own regional bucket, and from there onward to another. */
+  "export.v1.requested": z
+    .strictObject({
+      backup,
+      gcsBucket: bucket,
+      retention: copyRetention,
+      onward: z.strictObject({ gcsBucket: bucket, retention: copyRetention }).optional(),
+      /** Asked for by an instance's policy: if it is refused, somebody has to be told. */
+      byPolicy: z.literal(true).optional(),
+      requestId,
+    })
+    .refine(({ gcsBucket, onward }) => onward?.gcsBucket !== gcsBucket, {
+      message: "onward names the same bucket again",
+    }),
+  /** Copy an exported backup onward, to a bucket in another region. */
+  "copy.v1.requested": z.strictObject({ backup, sourceBucket: bucket, gcsBucket: bucket, retention: copyRetention }),
+  /** Erase a copy whose time has come from the operator's bucket, where that of a newer backup stands. */
+  "retirement.v1.requested": z.strictObject({ backup, gcsBucket: bucket, newerBackup: backup }),
   /** Find what has expired and ask for its deletion. */
   "sweep.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
   /** Put a tombstone on a backup; until its grace is over it can be undeleted. */
@@ -130,6 +149,10 @@ export const events = {
   "backup.v1.created": z.strictObject({ backup }),
   /** A backup was copied to an operator's bucket and the copy was checked. */
   "backup.v1.exported": z.strictObject({ backup, gcsBucket: bucket }),
+  /** An exported backup was copied onward and the copy was checked. */
+  "backup.v1.copied": z.strictObject({ backup, gcsBucket: bucket }),
+  /** A copy is gone from an operator's bucket. */
+  "copy.v1.deleted": z.strictObject({ backup, gcsBucket: bucket }),
   /** A backup carries a tombstone. */
   "backup.v1.expired": z.strictObject({ backup, purgeTime: z.string() }),
   /** A backup is held. */
@@ -162,7 +185,7 @@ export const routes = {
   backup: ["backup.v1.requested"],
   snapshot: ["shard.v1.requested"],
   seal: ["seal.v1.requested"],
-  export: ["export.v1.requested"],
+  export: ["export.v1.requested", "copy.v1.requested"],
   keep: ["hold.v1.requested", "release.v1.requested", "expiry.v1.requested"],
   sweep: ["sweep.v1.requested"],
   erase: [
@@ -171,6 +194,7 @@ export const routes = {
     "erasure.v1.requested",
     "dissolution.v1.requested",
     "clearance.v1.requested",
+    "retirement.v1.requested",
   ],
   restore: ["restore.v1.requested", "object.v1.finalized"],
   load: ["part.v1.requested"],
@@ -188,6 +212,8 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "shard.v1.requested": "backup",
   "seal.v1.requested": "backup",
   "export.v1.requested": "export",
+  "copy.v1.requested": "export",
+  "retirement.v1.requested": "retire",
   "sweep.v1.requested": "sweep",
   "deletion.v1.requested": "delete",
   "undelete.v1.requested": "undelete",
@@ -211,6 +237,8 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
 export const continuations: readonly EventType[] = [
   "shard.v1.requested",
   "seal.v1.requested",
+  "copy.v1.requested",
+  "retirement.v1.requested",
   "erasure.v1.requested",
   "clearance.v1.requested",
   "recount.v1.requested",

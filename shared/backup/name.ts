@@ -96,6 +96,16 @@ export function parseInstanceName(name: string): string {
   return instanceIdOf(instanceId);
 }
 
+/** A bucket's bare name, without `gs://` and without a folder: cloud.google.com/storage/docs/buckets#naming. */
+export function bucketOf(text: string): string {
+  if (/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/.test(text)) return text;
+  throw malformed(
+    "bucket",
+    text,
+    "a bare name, 3 to 63 of a-z, 0-9, '.', '_' and '-', a letter or digit first and last",
+  );
+}
+
 /** `gs://bucket/some/object.rdb`, taken apart. */
 export function parseObjectUri(uri: string): { bucket: string; object: string } {
   const found = /^gs:\/\/([a-z0-9][a-z0-9._-]{1,61}[a-z0-9])\/(.+)$/.exec(uri);

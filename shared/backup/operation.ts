@@ -5,6 +5,7 @@ import type { EventType } from "./event.ts";
 export const verbs = [
   "backup",
   "export",
+  "retire",
   "sweep",
   "delete",
   "undelete",
@@ -56,6 +57,8 @@ export interface Progress {
   step: string;
   doneBytes?: number;
   totalBytes?: number;
+  /** By which a later attempt goes on where this one ended: each step's own. */
+  resume?: string;
 }
 
 /**

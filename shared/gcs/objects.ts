@@ -75,10 +75,10 @@ export function createObjects({ projectId, apiEndpoint, limits = defaultLimits }
       );
     },
     read: (of, range, signal) => download(origin, of, range, signal),
-    async copy(from, to, metadata, signal) {
+    async copy(from, to, metadata, signal, course) {
       const what = `copying to gs://${to.bucket}/${to.object}`;
       const source = await stat(from.bucket, from.object);
-      const copied = infoOf(what, await rewrite(origin, from, to, metadata, signal));
+      const copied = infoOf(what, await rewrite(origin, from, to, metadata, signal, course));
       if (source?.generation !== from.generation) return copied;
       if (copied.crc32c === source.crc32c && copied.sizeBytes === source.sizeBytes) return copied;
       await objects.remove(copied);

@@ -1,5 +1,5 @@
-import { StatusError } from "../error.ts";
-import type { ObjectInfo } from "../pipeline/ports.ts";
+import { asStatusError, StatusError } from "../error.ts";
+import type { CopyCourse, ObjectInfo } from "../pipeline/ports.ts";
 import type { Origin } from "./download.ts";
 import { isBucketMissing, isTransient, readRefusal, refused } from "./error.ts";
 import { attempted, sendForText } from "./http.ts";
@@ -12,8 +12,9 @@ const answerMs = 120_000;
 
 /**
  * Copies one generation within Cloud Storage to where no object is yet, and answers the copy's resource. Long copies
- * take several calls, held together by a token; a call that fails is repeated with the token that it had. ABORTED: there
- * is an object already, maybe that of a call whose answer was lost. DATA_LOSS: the source is gone.
+ * take several calls, held together by a token; a call that fails is repeated with the token that it had, and a later
+ * attempt may go on with the token of an earlier one. ABORTED: there is an object already, maybe that of a call whose
+ * answer was lost. DATA_LOSS: the source is gone.
  */
 export async function rewrite(
   origin: Origin,
@@ -21,6 +22,7 @@ export async function rewrite(
   to: { bucket: string; object: string },
   metadata: Record<string, string>,
   signal: AbortSignal | undefined,
+  course: CopyCourse | undefined,
 ): Promise<Resource> {
   const { bucket, object, generation } = from;
   const what = `copying gs://${bucket}/${object}#${generation} to gs://${to.bucket}/${to.object}`;
@@ -29,17 +31,23 @@ export async function rewrite(
   const query = new URLSearchParams({ sourceGeneration: generation, ifGenerationMatch: "0" });
   const url = `${origin.baseUrl}/storage/v1/${source}/rewriteTo/${target}?${query}`;
   const patience = createPatience(origin.limits);
-  for (let token: string | undefined; ; ) {
-    const page = await call(
+  const ask = (token: string | undefined): Promise<Page | StatusError> => {
+    const resource = { metadata, contentType: "application/octet-stream" };
+    return call(
       origin,
       what,
       token === undefined ? url : `${url}&rewriteToken=${encodeURIComponent(token)}`,
-      {
-        metadata,
-        contentType: "application/octet-stream",
-      },
+      resource,
       signal,
     );
+  };
+  for (let token = course?.resume; ; ) {
+    const page = await ask(token).catch((error) => {
+      const isOld = token !== undefined && token === course?.resume && asStatusError(error).code !== "ABORTED";
+      if (!isOld || signal?.aborted) throw error;
+      token = undefined; // too old a token, or one of another copy
+      return ask(token);
+    });
     if (page instanceof StatusError) {
       if (patience.isOver()) throw page;
       await patience.pause(signal);
@@ -49,11 +57,14 @@ export async function rewrite(
     if (page.rewriteToken === undefined) throw new StatusError("UNKNOWN", `${what}: an answer without end and token`);
     patience.progress();
     token = page.rewriteToken;
+    course?.onProgress(Number(page.totalBytesRewritten), token);
   }
 }
 
 interface Page {
   done: boolean;
+  /** An int64, as text. */
+  totalBytesRewritten?: string;
   rewriteToken?: string;
   resource?: Resource;
 }

@@ -101,7 +101,8 @@ function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType
     epoch: task.lease.epoch,
     attempt: task.attempt,
     renew: () => keeper.renew(),
-    progress: (doneBytes, totalBytes) => keeper.progress(doneBytes, totalBytes),
+    ...(task.progress?.resume !== undefined && { resume: task.progress.resume }),
+    progress: (doneBytes, totalBytes, resume) => keeper.progress(doneBytes, totalBytes, resume),
   };
 }
 
@@ -130,8 +131,9 @@ async function settle(
     verdict === "retry"
       ? `gave up after ${Math.min(attempt, timing.maxAttempts)} attempts: ${error.message}`
       : error.message;
+  const isRefusal = verdict === "refuse" && step.isUnattended?.(claimed.operation.request.data) !== true;
   const outgoing = await commit(claimed, ports, finished, (change) =>
-    change.end({ error: { ...errorOf(error), message }, isRefusal: verdict === "refuse" }),
+    change.end({ error: { ...errorOf(error), message }, isRefusal }),
   );
   if (outgoing !== undefined) await publish(outgoing, ports);
   return "done";

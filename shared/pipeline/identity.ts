@@ -9,6 +9,7 @@ import { type Schedule, slotOf } from "../backup/schedule.ts";
 const deadlines: Record<Verb, number> = {
   backup: 6 * 3600,
   export: 6 * 3600,
+  retire: 24 * 3600,
   restore: 24 * 3600,
   sweep: 3600,
   delete: 24 * 3600,

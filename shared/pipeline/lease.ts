@@ -51,8 +51,10 @@ export class LeaseKeeper {
     await this.#renewing.catch(() => undefined); // its caller has the error
   }
 
-  progress(doneBytes: number, totalBytes?: number): void {
-    this.#progress = { step: this.#claim.task.type, doneBytes, ...(totalBytes !== undefined && { totalBytes }) };
+  progress(doneBytes: number, totalBytes?: number, resume?: string): void {
+    const step = this.#claim.task.type;
+    const known = { ...(totalBytes !== undefined && { totalBytes }), ...(resume !== undefined && { resume }) };
+    this.#progress = { step, doneBytes, ...known };
     this.#isNews = true;
   }
 

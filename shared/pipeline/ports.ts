@@ -99,6 +99,13 @@ export interface BucketInfo {
   locationType: "region" | "dual-region" | "multi-region";
 }
 
+/** A copy between regions takes many calls, and may take longer than one attempt has. */
+export interface CopyCourse {
+  /** What an earlier attempt at the same copy heard last: it goes on there. One that is too old begins anew. */
+  resume?: string;
+  onProgress(doneBytes: number, resume: string): void;
+}
+
 /** Objects: Cloud Storage. */
 export interface Objects {
   /** NOT_FOUND where there is no such bucket. */
@@ -131,6 +138,7 @@ export interface Objects {
     to: { bucket: string; object: string },
     metadata: Record<string, string>,
     signal?: AbortSignal,
+    course?: CopyCourse,
   ): Promise<ObjectInfo>;
   /** Removes exactly this generation; one that is gone already is fine. FAILED_PRECONDITION: a hold or a retention policy keeps it. */
   remove(of: Pick<ObjectInfo, "bucket" | "object" | "generation">): Promise<void>;

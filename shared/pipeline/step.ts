@@ -16,8 +16,10 @@ export interface Work<T extends EventType> {
   attempt: number;
   /** Makes sure that the lease is still ours; throws ABORTED if it is not. For the moment before something final. */
   renew(): Promise<void>;
-  /** Shown to whoever waits. */
-  progress(doneBytes: number, totalBytes?: number): void;
+  /** What an earlier attempt said last of how to go on. */
+  resume?: string;
+  /** Shown to whoever waits; `resume` is kept, within seconds, for an attempt that comes after this one. */
+  progress(doneBytes: number, totalBytes?: number, resume?: string): void;
 }
 
 /**
@@ -29,6 +31,8 @@ export interface Step<T extends EventType = EventType, R = unknown> {
   on: T;
   /** A later attempt goes on where this one ended: running out of time is no failure. */
   goesOn?: boolean;
+  /** Nobody waits for the answer to this request: a refusal alarms like a failure. */
+  isUnattended?(request: unknown): boolean;
   admit?(work: Work<T>, change: Change, ports: Ports): Promise<void>;
   run?(work: Work<T>, ports: Ports, signal: AbortSignal): Promise<R>;
   commit(work: Work<T>, result: R, change: Change, ports: Ports): Promise<void>;

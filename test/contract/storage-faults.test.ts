@@ -214,4 +214,48 @@ describe("Cloud Storage that fails", () => {
       metadata: { operation: "export-1" },
     });
   });
+
+  describe("a copy that was cut short", () => {
+    const page = 64 << 20;
+    const large = bytesOf(2 * page + 1000);
+    let from: ObjectInfo;
+    beforeAll(async () => {
+      from = await patient.create("vault", fresh(), inChunks(large), {});
+    });
+
+    /** Copies until the first page is through, and answers how to go on. */
+    async function begun(to: { bucket: string; object: string }): Promise<string> {
+      const cut = new AbortController();
+      let heard = "";
+      const onProgress = (_: number, resume: string) => {
+        heard = resume;
+        cut.abort(new Error("enough"));
+      };
+      await expect(patient.copy(from, to, {}, cut.signal, { onProgress })).rejects.toThrow("enough");
+      return heard;
+    }
+
+    it("goes on where it was", async () => {
+      const to = { bucket: "copies-bucket", object: fresh() };
+      const resume = await begun(to);
+      const pages: number[] = [];
+      const copied = await patient.copy(from, to, {}, undefined, { resume, onProgress: (bytes) => pages.push(bytes) });
+      expect(copied).toMatchObject({ sizeBytes: from.sizeBytes, crc32c: from.crc32c });
+      expect(pages).toEqual([2 * page]);
+    });
+
+    it("begins anew where that is not known any more, or is of another copy", async () => {
+      const other = await begun({ bucket: "copies-bucket", object: fresh() });
+      for (const resume of ["no-such-token", other]) {
+        const pages: number[] = [];
+        const to = { bucket: "copies-bucket", object: fresh() };
+        const copied = await patient.copy(from, to, {}, undefined, {
+          resume,
+          onProgress: (bytes) => pages.push(bytes),
+        });
+        expect(copied).toMatchObject({ ...to, sizeBytes: from.sizeBytes, crc32c: from.crc32c });
+        expect(pages).toEqual([page, 2 * page]);
+      }
+    });
+  });
 });

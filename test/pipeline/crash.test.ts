@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import { type BackupCopy, copyName } from "../../shared/backup/copy.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { type Fault, faults } from "./crash.ts";
-import { createWorld, exports, instanceOf, type Manner, type Plan, vault, type World } from "./world.ts";
+import { createWorld, exports, instanceOf, type Manner, onward, type Plan, vault, type World } from "./world.ts";
 
 /** A job of the system and what must be true once it is through, whatever went wrong on the way. */
 interface Story {
@@ -44,13 +45,11 @@ async function withTarget(world: World): Promise<void> {
   await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
 }
 
-/** Moves a backup's times as if it had been taken long ago. */
-async function age(world: World, backup: string, fields: Partial<Backup>): Promise<void> {
-  const doc = await world.ports.store.get<Backup>(backup);
-  if (doc === undefined) throw new Error(`there is no ${backup}`);
-  await world.ports.store.commit([
-    { kind: "put", path: backup, data: { ...doc.data, ...fields }, updateTime: doc.updateTime },
-  ]);
+/** Sets fields of a document, such as a backup's times as if it had been taken long ago. */
+async function age<T extends object = Backup>(world: World, path: string, fields: Partial<T>): Promise<void> {
+  const doc = await world.ports.store.get<T>(path);
+  if (doc === undefined) throw new Error(`there is no ${path}`);
+  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
 }
 
 async function ask<T extends EventType>(world: World, type: T, data: EventMap[T]): Promise<void> {
@@ -147,6 +146,80 @@ const stories: Story[] = [
       await expectOneBackup(world);
       expect(await objectsOf(world, exports)).toEqual(await objectsOf(world, vault));
       expect((await theBackup(world))?.pins).toEqual([]);
+    },
+  },
+  {
+    name: "an export that goes onward",
+    prepare: withBackup,
+    begin: {
+      "export.v1.requested": {
+        backup: orders,
+        gcsBucket: exports,
+        retention: "7d",
+        onward: { gcsBucket: onward },
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "export");
+      await expectOneBackup(world);
+      expect((await theBackup(world))?.pins).toEqual([]);
+      await expectCopy(world, exports, "asia-northeast1");
+      await expectCopy(world, onward, "asia-northeast2");
+    },
+  },
+  {
+    name: "an automated backup that is exported by policy",
+    async prepare(world) {
+      await withSource(world);
+      await age<Instance>(world, instanceName("orders"), {
+        exportPolicy: { frequency: "WEEKLY", gcsBucket: exports, onward: { gcsBucket: onward } },
+      });
+    },
+    begin: {
+      "backup.v1.requested": {
+        instance: "orders",
+        backupId: "nightly",
+        backupType: "AUTOMATED",
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectRest(world, "export");
+      await expectOneBackup(world);
+      await expectCopy(world, exports, "asia-northeast1");
+      await expectCopy(world, onward, "asia-northeast2");
+      const { name } = (await operations(world, "export"))[0] ?? {};
+      expect((await world.ports.store.get<BackupCollection>(collectionName("orders")))?.data.lastExport).toEqual({
+        period: "2026-W01",
+        gcsBucket: exports,
+        operation: name,
+      });
+    },
+  },
+  {
+    name: "a sweep that retires a copy",
+    async prepare(world) {
+      await withBackup(world);
+      await ask(world, "backup.v1.requested", { instance: "orders", backupId: "second" });
+      const retention = "1d";
+      for (const backup of [orders, backupName("orders", "second")])
+        await ask(world, "export.v1.requested", { backup, gcsBucket: exports, retention });
+      for (const backup of [orders, backupName("orders", "second")])
+        await age<BackupCopy>(world, copyName(backup, exports), { expireTime: "2025-12-01T00:00:00.000Z" });
+    },
+    begin: { "sweep.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "sweep");
+      expect((await operations(world, "retire")).map(({ error }) => error)).toEqual([undefined]);
+      expect(await world.ports.store.get(copyName(orders, exports))).toBeUndefined();
+      const second = backupName("orders", "second");
+      expect(await world.ports.store.get(copyName(second, exports))).toBeDefined();
+      expect(await objectsOf(world, exports)).toEqual(
+        ["0.rdb", "1.rdb", "manifest.json"].map((file) => `${second}/${file}`),
+      );
+      expect(await objectsOf(world, vault)).toHaveLength(6);
     },
   },
   {
@@ -329,6 +402,19 @@ const stories: Story[] = [
     },
   },
 ];
+
+/** The backup is whole in a bucket, and on record there as it is. */
+async function expectCopy(world: World, bucket: string, location: string): Promise<void> {
+  const copy = (await world.ports.store.get<BackupCopy>(copyName(orders, bucket)))?.data;
+  expect(copy).toMatchObject({ backup: orders, gcsBucket: bucket, location });
+  const wanted = await objectsOf(world, vault);
+  expect(copy?.objects.map(({ object }) => object)).toEqual(wanted);
+  expect(await objectsOf(world, bucket)).toEqual(wanted);
+  for (const { object, generation } of copy?.objects ?? []) {
+    expect(world.ports.objects.contents(bucket, object)).toEqual(world.ports.objects.contents(vault, object));
+    expect(await world.ports.objects.stat(bucket, object)).toMatchObject({ generation });
+  }
+}
 
 /** A hold in the bucket keeps the object, whatever is asked. */
 async function expectKept(world: World, object: string): Promise<void> {

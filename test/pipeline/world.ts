@@ -36,12 +36,17 @@ export type World = ReturnType<typeof createWorld>;
 export const vault = "vault";
 export const inbox = "inbox";
 export const exports = "exports";
+/** In another region than all others. */
+export const onward = "onward";
 
 export function createWorld() {
   const clock = createVirtualClock();
   const events = createMemoryEvents();
   const buckets = Object.fromEntries(
-    [vault, inbox, exports].map((name) => [name, { location: "ASIA-NORTHEAST1", locationType: "region" as const }]),
+    [vault, inbox, exports, onward].map((name) => [
+      name,
+      { location: name === onward ? "ASIA-NORTHEAST2" : "ASIA-NORTHEAST1", locationType: "region" as const },
+    ]),
   );
   const valkey = createMemoryValkey();
   const log = createMemoryLog();

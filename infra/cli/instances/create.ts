@@ -1,4 +1,5 @@
 import type { Instance } from "../../../shared/backup/backup.ts";
+import { changedExportPolicy, withExportPolicy } from "../../../shared/backup/export-policy.ts";
 import { newInstance } from "../../../shared/backup/instance.ts";
 import { instanceName } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
@@ -6,6 +7,7 @@ import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { conclude } from "../conclude.ts";
 import { readInstanceId } from "../names.ts";
+import { exportFlags, exportSettingsOf } from "./export-flags.ts";
 import { settingFlags, settingsOf } from "./flags.ts";
 
 export const create = command({
@@ -13,6 +15,7 @@ export const create = command({
   flags: {
     endpoint: { type: "string", value: "HOST:PORT", help: "where it answers", isRequired: true },
     ...settingFlags,
+    ...exportFlags,
     ...asyncFlag,
   },
   example:
@@ -22,12 +25,15 @@ export const create = command({
     const settings = await settingsOf(flags);
     const asked = { ...settings, id, endpoint: flags.endpoint };
     newInstance({ ...asked, location: settings.location ?? "local" }, "", ""); // what is malformed needs no stack to be told
+    const exporting = exportSettingsOf(flags);
+    changedExportPolicy(undefined, exporting);
     const { ports, location } = await session.connect();
     const uid = ports.ids.uuid();
     const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
       if ((await change.read<Instance>(instanceName(id))) !== undefined)
         throw new StatusError("ALREADY_EXISTS", `${instanceName(id)} is registered already; update changes it`);
-      const instance = newInstance({ ...asked, location: settings.location ?? location }, uid, change.now);
+      const fresh = newInstance({ ...asked, location: settings.location ?? location }, uid, change.now);
+      const instance = withExportPolicy(fresh, exporting, ports.settings);
       change.put(instance.name, instance);
       tellOfDisabled(instance, flags, session.say);
     });

@@ -1,3 +1,4 @@
+import { withExportPolicy } from "../../../shared/backup/export-policy.ts";
 import { changedInstance, isReachedAnew } from "../../../shared/backup/instance.ts";
 import { instanceName } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
@@ -5,6 +6,7 @@ import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { conclude } from "../conclude.ts";
 import { readInstanceId } from "../names.ts";
+import { exportFlags, exportSettingsOf } from "./export-flags.ts";
 import { settingFlags, settingsOf } from "./flags.ts";
 import { assertIdle, registeredIn } from "./idle.ts";
 
@@ -13,6 +15,7 @@ export const update = command({
   flags: {
     endpoint: { type: "string", value: "HOST:PORT", help: "where it answers" },
     ...settingFlags,
+    ...exportFlags,
     "clear-auth": { type: "boolean", help: "forget the user and the reference to the password" },
     ...asyncFlag,
   },
@@ -20,12 +23,13 @@ export const update = command({
 
   async run({ positionals: { INSTANCE: id }, flags }, session) {
     const settings = { endpoint: flags.endpoint, ...(await settingsOf(flags)), clearAuth: flags["clear-auth"] };
-    if (Object.values(settings).every((value) => value === undefined))
+    const exporting = exportSettingsOf(flags);
+    if ([...Object.values(settings), ...Object.values(exporting)].every((value) => value === undefined))
       throw new StatusError("INVALID_ARGUMENT", "nothing is to be changed: give a flag");
     const { ports } = await session.connect();
     const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
       const before = await registeredIn(change, id);
-      const after = changedInstance(before, settings);
+      const after = withExportPolicy(changedInstance(before, settings), exporting, ports.settings);
       if (isReachedAnew(before, after)) await assertIdle(change, before);
       change.put(after.name, after);
     });

@@ -1,4 +1,4 @@
-import { type EventMap, type EventType, parseEvent } from "../../../shared/backup/event.ts";
+import { continuations, type EventMap, type EventType, parseEvent } from "../../../shared/backup/event.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { begin } from "../../../shared/pipeline/begin.ts";
@@ -39,4 +39,4 @@ function repeated({ name, request: { type, data } }: Operation, requestId: strin
 }
 
 /** What the system itself asks for is known by what it is about, and has no requestId. */
-const isNamed = (type: EventType): boolean => type !== "object.v1.finalized" && type !== "erasure.v1.requested";
+const isNamed = (type: EventType): boolean => type !== "object.v1.finalized" && !continuations.includes(type);
