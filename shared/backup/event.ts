@@ -54,7 +54,7 @@ export const events = {
   "expiry.v1.requested": z.strictObject({ backup, expireTime: time, requestId }),
   /** Erase a backup whose grace is over; with `operation`, only what that failed Operation left in the bucket. */
   "erasure.v1.requested": z.strictObject({ backup, operation: operation.optional() }),
-  /** Restore a backup, or RDB files in a bucket, into an empty instance. */
+  /** Restore a backup, or RDB files in a bucket, into an empty instance; with `dryRun` only check whether that would go. */
   "restore.v1.requested": z
     .strictObject({
       instance: instanceId,
@@ -65,6 +65,8 @@ export const events = {
         .max(250)
         .refine((uris) => new Set(uris).size === uris.length, "names a file twice")
         .optional(),
+      dryRun: z.boolean().optional(),
+      allowShrink: z.boolean().optional(),
       requestId,
     })
     .refine((data) => (data.backup === undefined) !== (data.gcsSourceUris === undefined), {
