@@ -22,7 +22,7 @@ export const restore = step<"restore.v1.requested", Examined>({
   on: "restore.v1.requested",
 
   async admit({ data: { instance, backup, dryRun } }, change) {
-    if (dryRun) await assertFree(change, change.operation.unregisteredTarget ?? (await registered(change, instance)));
+    if (dryRun) await assertFree(change, change.operation.dryRunTarget ?? (await registered(change, instance)));
     else await takeTarget(change, instance);
     if (backup !== undefined) await pin(change, backup);
   },
@@ -137,7 +137,7 @@ async function readFile(
 
 /** The instance to restore into: the registered one, or the one that a dry run brought with it. */
 async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
-  const brought = (await store.get<Operation>(operation))?.data.unregisteredTarget;
+  const brought = (await store.get<Operation>(operation))?.data.dryRunTarget;
   const instance = brought ?? (await store.get<Instance>(instanceName(instanceId)))?.data;
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${instanceName(instanceId)} was deleted meanwhile`);
   return instance;

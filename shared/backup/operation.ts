@@ -43,8 +43,8 @@ export interface Operation {
   /** What the preflight of a restore found, check by check. */
   checks?: Check[];
   plan?: RestorePlan;
-  /** The target of a dry run whose endpoint nobody has registered: it is known to this Operation alone. */
-  unregisteredTarget?: Instance;
+  /** The target of a dry run, where nobody has registered it so: known to this Operation alone. */
+  dryRunTarget?: Instance;
 }
 
 export interface OperationError {

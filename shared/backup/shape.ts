@@ -13,7 +13,7 @@ export const nodeTypes = ["SHARED_CORE_NANO", "STANDARD_SMALL", "HIGHMEM_MEDIUM"
 /** Whether the target runs as it is registered. */
 export function checkMode(registered: Shape["mode"], found: Shape["mode"]): Finding {
   if (registered === found) return pass(`the target runs as ${found}, as it is registered`);
-  return fail(`the target is registered as ${registered}, but runs as ${found}: register it anew`);
+  return fail(`the target is registered as ${registered}, but runs as ${found}: --mode corrects that`);
 }
 
 /** `found`: counted at the server; absent where it does not run as registered. `wanted`: the Backup's count. */

@@ -218,7 +218,7 @@ const stories: Story[] = [
       world.valkey.start("127.0.0.1:7002");
       const data = { instance: "copy", backup: orders, dryRun: true, allowShrink: true, requestId: "r1" };
       await submit(world.ports, "restore.v1.requested", data, async (change) => {
-        change.operation.unregisteredTarget = instanceOf("copy", "127.0.0.1:7002");
+        change.operation.dryRunTarget = instanceOf("copy", "127.0.0.1:7002");
       });
     },
     begin: {},
