@@ -20,7 +20,7 @@ export function checkVersion(files: readonly RdbFacts[], target: Target): Findin
 /** Types from 12 (Redis) and 80 (Valkey) on mean something to one of the two only; a Redis reads no 80 by its version. */
 export function checkFamily(files: readonly RdbFacts[], target: Target): Finding {
   const ofRedis = files.some(({ magic, minimumRdbVersion }) => magic === "REDIS" && minimumRdbVersion >= 12);
-  if (!ofRedis) return pass(`the files hold no type that ${named(target)} has not in common with their server`);
+  if (!ofRedis) return pass("the files hold no types that only Redis knows");
   const message = `the files hold types that only Redis knows, the target is ${named(target)}`;
   return target.product === "Redis" ? pass(message) : fail(message);
 }
@@ -77,7 +77,7 @@ function checkLibraries(count: number, libraries: readonly string[] | undefined,
 export function checkDatabases(files: readonly RdbFacts[], target: Target): Finding {
   const used = new Set(files.flatMap((file) => Object.keys(file.databases)).map(Number));
   const highest = Math.max(0, ...used);
-  const held = used.size === 0 ? "the files hold no keys" : `the files use database ${listed(used)}`;
+  const held = used.size === 0 ? "the files hold no keys" : `the files use databases ${listed(used)}`;
   if (highest === 0) return pass(`${held}, every target has database 0`);
   if (target.mode === "CLUSTER") return fail(`${held}; cluster mode has one database`);
   const { databaseCount } = target;

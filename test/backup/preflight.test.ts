@@ -218,9 +218,9 @@ describe("the check of functions", () => {
 describe("the check of databases", () => {
   it.each([
     [[0], 1, "PASS"],
-    [[0, 15], 16, "PASS the files use database 0, 15, the target has 16"],
-    [[0, 16], 16, "FAIL the files use database 0, 16, the target has 16: set `databases` to at least 17 there"],
-    [[3], 1, "FAIL the files use database 3, the target has 1: set `databases` to at least 4 there"],
+    [[0, 15], 16, "PASS the files use databases 0, 15, the target has 16"],
+    [[0, 16], 16, "FAIL the files use databases 0, 16, the target has 16: set `databases` to at least 17 there"],
+    [[3], 1, "FAIL the files use databases 3, the target has 1: set `databases` to at least 4 there"],
     [[], 1, "PASS the files hold no keys"],
   ])("databases %j in a target of %i: %s", (numbers, databaseCount, wanted) => {
     expect(found("databases", { files: [inDatabases(...numbers)], target: target({ databaseCount }) })).toContain(
@@ -238,7 +238,7 @@ describe("the check of databases", () => {
 
   it("refuses several databases in cluster mode, whatever is configured", () => {
     const cluster = target({ mode: "CLUSTER", databaseCount: 16 });
-    const message = "FAIL the files use database 0, 1; cluster mode has one database";
+    const message = "FAIL the files use databases 0, 1; cluster mode has one database";
     expect(found("databases", { files: [inDatabases(0), inDatabases(1)], target: cluster })).toBe(message);
     expect(found("databases", { files: [inDatabases(0)], target: cluster })).toMatch(/^PASS/);
   });

@@ -122,15 +122,21 @@ describe("a dry run of a restore", () => {
     expect((await restores()).map(({ error }) => error?.message)).toEqual([expect.stringMatching(/dryRun: .*boolean/)]);
   });
 
-  it("keeps its backup from being erased while it reads it, and no longer", async () => {
+  it("keeps its backup from being erased while it reads it, and no longer; the target it never takes", async () => {
     let during: string[] | undefined;
+    let taken: unknown[] | undefined;
     const { describe: describeServer } = world.valkey;
     world.ports.valkey.describe = async (...args) => {
       during ??= (await world.ports.store.get<Backup>(nightly))?.data.pins;
+      taken ??= [
+        (await world.ports.store.get<Instance>("instances/copy"))?.data.restoring,
+        await world.ports.store.get(endpointName("127.0.0.1:7002")),
+      ];
       return await describeServer(...args);
     };
     const { name } = await ask({ instance: "copy", backup: nightly, dryRun: true });
     expect(during).toEqual([name]);
+    expect(taken).toEqual([undefined, undefined]);
     expect((await world.ports.store.get<Backup>(nightly))?.data.pins).toEqual([]);
   });
 });
@@ -165,6 +171,27 @@ describe("a restore", () => {
       message: expect.stringMatching(/1 of them by the same/),
     });
     expect([target.shards[0]?.size, target.functions.size]).toEqual([0, 1]);
+  });
+
+  it("reads no more of a file than its libraries to compare their names", async () => {
+    source.functions.add(library("mine"));
+    for (let n = 0; n < 500; n++)
+      source.shards[0]?.set(keyName(0, `more-${n}`), { type: 0, expireTimeMs: -1, value: encodeString("v") });
+    await backUp();
+    target.functions.add(library("other"));
+    let readBytes = 0;
+    const { objects } = world.ports;
+    const read = objects.read.bind(objects);
+    objects.read = async function* (of, range, signal) {
+      for await (const chunk of read(of, range, signal)) {
+        if (of.object.endsWith(".rdb")) readBytes += chunk.length;
+        yield chunk;
+      }
+    };
+    const { error } = await ask({ instance: "copy", backup: nightly, dryRun: true });
+    expect(error).toBeUndefined();
+    expect(readBytes).toBeGreaterThan(0);
+    expect(readBytes).toBeLessThan(500);
   });
 
   it("goes well beside libraries by other names, and fails when one appears or goes meanwhile", async () => {

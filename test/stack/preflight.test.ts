@@ -80,7 +80,7 @@ describe("a target", () => {
       "flat",
       endpoint,
       "databases",
-      /use database 0, 3, 15, the target has 1: set `databases` to at least 16/,
+      /use databases 0, 3, 15, the target has 1: set `databases` to at least 16/,
     );
   });
 
