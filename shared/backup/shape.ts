@@ -8,7 +8,7 @@ export type Shape = Pick<Backup, "mode" | "nodeType" | "shardCount" | "replicaCo
  * Memorystore's node types from the smallest on, by their writable memory: 1.12, 5.2, 10.4 and 46.4 GB
  * (cloud.google.com/memorystore/docs/valkey/instance-node-specification). Newer ones exist: an unknown one is no error.
  */
-export const nodeTypes = ["SHARED_CORE_NANO", "STANDARD_SMALL", "HIGHMEM_MEDIUM", "HIGHMEM_XLARGE"] as const;
+const nodeTypes: readonly string[] = ["SHARED_CORE_NANO", "STANDARD_SMALL", "HIGHMEM_MEDIUM", "HIGHMEM_XLARGE"];
 
 /** Whether the target runs as it is registered. */
 export function checkMode(registered: Shape["mode"], found: Shape["mode"]): Finding {
@@ -45,11 +45,10 @@ export function checkNodeType(
   if (registered === undefined)
     return unknown(`the Backup is of ${wanted}, the target is registered without a node type`);
   const message = `the Backup is of ${wanted}, the target is registered as ${registered}`;
-  const order: readonly string[] = nodeTypes;
   if (wanted === registered) return pass(message);
-  if (!order.includes(wanted) || !order.includes(registered))
+  if (!nodeTypes.includes(wanted) || !nodeTypes.includes(registered))
     return unknown(`${message}; which is larger is not known`);
-  return order.indexOf(registered) > order.indexOf(wanted) ? pass(message) : shrunk(message, allowShrink);
+  return nodeTypes.indexOf(registered) > nodeTypes.indexOf(wanted) ? pass(message) : shrunk(message, allowShrink);
 }
 
 function checkCount(what: string, wanted: number | undefined, found: number, allowShrink: boolean): Finding {
@@ -59,4 +58,4 @@ function checkCount(what: string, wanted: number | undefined, found: number, all
 }
 
 const shrunk = (message: string, allowShrink: boolean): Finding =>
-  allowShrink ? warn(`${message}, which allowShrink permits`) : fail(`${message}; --allow-shrink permits fewer`);
+  allowShrink ? warn(`${message}, which allowShrink permits`) : fail(`${message}; --allow-shrink permits that`);

@@ -343,7 +343,7 @@ describe("the checks of shards, replicas and node type", () => {
   it("refuse a target with fewer shards than the Backup, unless it may shrink", () => {
     const two = { ...wanted, shardCount: 2 };
     expect(found("shards", { wanted: two })).toBe(
-      "FAIL the Backup has shards: 2, the target has 1; --allow-shrink permits fewer",
+      "FAIL the Backup has shards: 2, the target has 1; --allow-shrink permits that",
     );
     expect(found("shards", { wanted: two, allowShrink: true })).toMatch(/^WARN .*which allowShrink permits/);
     expect(found("shards", { wanted })).toMatch(/^PASS/);

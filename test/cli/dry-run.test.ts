@@ -102,7 +102,7 @@ describe("restores create into a target that is smaller than the backup's source
     expect([exitCode, server.shards[0]?.size]).toEqual([3, 0]);
     expect(rowsOf(stdout).map(([name]) => name)).toEqual(checkNames);
     expect(rowsOf(stdout)).toContainEqual(["replicas", "FAIL"]);
-    expect(stderr).toContain("the Backup has replicas: 2, the target has 1; --allow-shrink permits fewer");
+    expect(stderr).toContain("the Backup has replicas: 2, the target has 1; --allow-shrink permits that");
   });
 
   it("with --allow-shrink loads it, and says what it is smaller in", async () => {

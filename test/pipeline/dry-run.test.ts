@@ -153,9 +153,7 @@ describe("a restore", () => {
     source.answers = { replicaCount: 1 };
     await backUp();
     const refused = await ask({ instance: "copy", backup: nightly });
-    expect(refused.error?.message).toMatch(
-      /the Backup has replicas: 1, the target has 0; --allow-shrink permits fewer/,
-    );
+    expect(refused.error?.message).toMatch(/the Backup has replicas: 1, the target has 0; --allow-shrink permits that/);
     expect(target.shards[0]?.size).toBe(0);
     const { error } = await ask({ instance: "copy", backup: nightly, allowShrink: true });
     expect([error, target.shards[0]?.size]).toEqual([undefined, 12]);
