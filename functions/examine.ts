@@ -26,7 +26,7 @@ export interface Examined {
 export async function examine(
   instance: Instance,
   { name, files, wanted, allowShrink }: Source,
-  { valkey, objects }: Ports,
+  { valkey, objects, log }: Ports,
   signal: AbortSignal,
 ): Promise<Examined> {
   const target = await valkey.describe(instance, signal);
@@ -34,6 +34,8 @@ export async function examine(
   const shardCount = target.mode === instance.mode ? await valkey.shardCount(instance, signal) : undefined;
   const libraries = functionLibraries.length > 0 ? await librariesOf(files[0], objects, signal) : undefined;
   const checks = preflight({ files, libraries, wanted, registered: instance, allowShrink, target, shardCount });
+  const failed = checks.filter(({ result }) => result === "FAIL").map((check) => check.name);
+  log("INFO", "examined", { instance: instance.name, failed });
   const found = { runId, expiredKeys, ...(functionCount !== undefined && { functionCount }) };
   return { checks, plan: { source: name, files, target: found, loaded: [] } };
 }

@@ -93,6 +93,10 @@ describe("a dry run of a restore", () => {
     expect(resultsOf(dry)).toMatchObject({ empty: "FAIL", version: "PASS" });
     expect(rest()).toEqual(before);
     expect(world.events.messages.filter(({ type }) => type === "operation.v1.failed")).toEqual([]);
+    expect(world.lines.filter(({ message }) => message === "examined")).toMatchObject([
+      { fields: { instance: "instances/copy", failed: ["empty"] } },
+      { fields: { instance: "instances/copy", failed: ["empty"] } },
+    ]);
   });
 
   it("is not taken for the restore that bears the same requestId", async () => {
