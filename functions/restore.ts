@@ -1,6 +1,5 @@
 import type { Backup, Instance } from "../shared/backup/backup.ts";
 import { refusalOf } from "../shared/backup/check.ts";
-import { parseManifest } from "../shared/backup/manifest.ts";
 import { fileObject, instanceIdOf, instanceName, manifestObject, parseObjectUri } from "../shared/backup/name.ts";
 import type { Operation, RestoreFile } from "../shared/backup/operation.ts";
 import type { Shape } from "../shared/backup/shape.ts";
@@ -11,8 +10,9 @@ import { existing } from "../shared/pipeline/existing.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { collect, sizeOf } from "../shared/pipeline/stream.ts";
+import { sizeOf } from "../shared/pipeline/stream.ts";
 import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
+import { readManifest } from "../shared/pipeline/vault.ts";
 import { check } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 import { type Examined, examine } from "./examine.ts";
@@ -93,7 +93,7 @@ async function filesOf(backup: string, { store, objects }: Ports): Promise<{ fil
   const found = await objects.stat(bucket, manifestObject(backup));
   if (found === undefined)
     throw new StatusError("DATA_LOSS", `${backup} has no manifest in gs://${bucket}: it cannot be restored`);
-  const manifest = parseManifest(await collect(objects.read(found)), backup);
+  const manifest = await readManifest(found, backup, objects);
   const files: RestoreFile[] = [];
   for (const { fileName, createTime: _, crc32c, generation, ...facts } of manifest.backupFiles) {
     const object = fileObject(backup, Number.parseInt(fileName, 10));

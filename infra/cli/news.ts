@@ -14,10 +14,15 @@ const phrases: { readonly [T in EventType]?: string } = {
   "deletion.v1.requested": "deleting",
   "undelete.v1.requested": "undeleting",
   "erasure.v1.requested": "erasing",
+  "dissolution.v1.requested": "looking for what must stay",
+  "clearance.v1.requested": "deleting its backups",
   "restore.v1.requested": "checking the files and the target",
   "object.v1.finalized": "checking the file and the target",
   "part.v1.requested": "loading",
   "verification.v1.requested": "comparing the target with what was loaded",
+  "rebuild.v1.requested": "reading the manifests",
+  "recount.v1.requested": "counting the backups",
+  "orphans.v1.requested": "looking for what belongs to no backup",
   "instance.v1.changed": "bringing the schedule in line",
 };
 

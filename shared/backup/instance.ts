@@ -1,7 +1,7 @@
 import { StatusError } from "../error.ts";
 import type { AutomatedBackupConfig, Instance } from "./backup.ts";
 import { retentionSeconds } from "./duration.ts";
-import { instanceName } from "./name.ts";
+import { instanceName, parseInstanceName } from "./name.ts";
 
 /**
  * What a person says about an instance, as text: enum values in any case, with `-` or `_`, as `gcloud memorystore` takes
@@ -104,6 +104,13 @@ export function changedInstance(instance: Instance, flags: InstanceFlags): Insta
 export function isReachedAnew(before: Instance, after: Instance): boolean {
   const fields = ["endpoint", "mode", "transitEncryptionMode", "caCertificate", "authUser", "authSecret"] as const;
   return fields.some((field) => before[field] !== after[field]);
+}
+
+/** Refuses with FAILED_PRECONDITION to delete an instance that is protected, and says how to end that. */
+export function assertUnprotected({ name, deletionProtectionEnabled }: Instance): void {
+  if (!deletionProtectionEnabled) return;
+  const advice = `valkeep instances update ${parseInstanceName(name)} --no-deletion-protection-enabled ends that`;
+  throw new StatusError("FAILED_PRECONDITION", `${name} is protected from deletion; ${advice}`);
 }
 
 /** `HOST:PORT` in one spelling, the host in small letters; no scheme, and an IPv6 address in brackets. */

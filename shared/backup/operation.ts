@@ -13,6 +13,9 @@ export const verbs = [
   "release",
   "update",
   "erase",
+  "dissolve",
+  "rebuild",
+  "reclaim",
   "restore",
   "schedule",
 ] as const;
@@ -66,7 +69,7 @@ export interface Progress {
  * objects, if the Operation fails.
  */
 export type Hold =
-  | { kind: "lock"; path: string; field: "creating" | "restoring" }
+  | { kind: "lock"; path: string; field: "creating" | "deleting" | "restoring" }
   | { kind: "pin" | "endpoint" | "draft"; path: string };
 
 /** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */
