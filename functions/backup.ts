@@ -11,6 +11,7 @@ import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Server } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
+import { writerOf } from "../shared/pipeline/take-target.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for each. */
 export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({
@@ -24,7 +25,7 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
       );
     if (data.deleteInstance) assertUnprotected(instance);
-    const writer = await lockedBy(instance.restoring, change);
+    const writer = await writerOf(change, instance);
     if (writer !== undefined)
       throw new StatusError(
         "FAILED_PRECONDITION",

@@ -1,73 +1,66 @@
 import type { Backup, Instance } from "../shared/backup/backup.ts";
+import { refusalOf } from "../shared/backup/check.ts";
 import { fileObject, instanceIdOf, instanceName, manifestObject, parseObjectUri } from "../shared/backup/name.ts";
-import type { RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
-import { preflight } from "../shared/backup/preflight.ts";
+import type { Operation, RestoreFile } from "../shared/backup/operation.ts";
+import type { Shape } from "../shared/backup/shape.ts";
 import { assertReadable } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { existing } from "../shared/pipeline/existing.ts";
-import { lockedBy } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { sizeOf } from "../shared/pipeline/stream.ts";
+import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
 import { readManifest } from "../shared/pipeline/vault.ts";
 import { check } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
+import { type Examined, examine } from "./examine.ts";
 
-/** A restore that somebody asked for: of a backup, or of RDB files in a bucket. */
-export const restore = step<"restore.v1.requested", RestorePlan>({
+/** A restore that somebody asked for: of a backup, or of RDB files in a bucket. A dry run of it ends with its checks. */
+export const restore = step<"restore.v1.requested", Examined>({
   on: "restore.v1.requested",
 
-  async admit({ data: { instance, backup } }, change) {
-    await takeTarget(change, instance);
+  async admit({ data: { instance, backup, dryRun } }, change) {
+    if (dryRun) await assertFree(change, change.operation.dryRunTarget ?? (await registered(change, instance)));
+    else await takeTarget(change, instance);
     if (backup !== undefined) await pin(change, backup);
   },
 
-  async run({ data, progress }, ports, signal) {
-    const files =
-      data.backup === undefined
-        ? await filesAt(data.gcsSourceUris ?? [], ports.objects, progress, signal)
-        : await filesOf(data.backup, ports);
-    return await planned(data.instance, data.backup ?? (data.gcsSourceUris ?? []).join(" "), files, ports, signal);
+  async run({ data, operation, progress }, ports, signal) {
+    const { instance, backup, gcsSourceUris = [], allowShrink = false } = data;
+    const { files, wanted } =
+      backup === undefined
+        ? { files: await filesAt(gcsSourceUris, ports.objects, progress, signal), wanted: undefined }
+        : await filesOf(backup, ports);
+    const source = { name: backup ?? gcsSourceUris.join(" "), files, wanted, allowShrink };
+    return await examine(await targetIn(operation, instance, ports.store), source, ports, signal);
   },
 
-  async commit({ data: { instance } }, plan, change) {
-    askForParts(change, instance, plan);
+  async commit({ data: { instance, dryRun = false } }, examined, change) {
+    await conclude(change, instance, examined, dryRun);
   },
 });
 
 /** A restore that a file in the inbox asks for: its first folder names the instance. */
-export const restoreLanded = step<"object.v1.finalized", RestorePlan>({
+export const restoreLanded = step<"object.v1.finalized", Examined>({
   on: "object.v1.finalized",
 
   async admit({ data: { bucket, object } }, change, { settings }) {
     await takeTarget(change, targetNamedBy(bucket, object, settings.inboxBucket));
   },
 
-  async run({ data: { bucket, object, generation }, progress }, ports, signal) {
+  async run({ data: { bucket, object, generation }, operation, progress }, ports, signal) {
     const instanceId = targetNamedBy(bucket, object, ports.settings.inboxBucket);
     const files = [await readFile({ bucket, object, generation }, ports.objects, progress, signal)];
-    return await planned(instanceId, `gs://${bucket}/${object}`, files, ports, signal);
+    const source = { name: `gs://${bucket}/${object}`, files, wanted: undefined, allowShrink: false };
+    return await examine(await targetIn(operation, instanceId, ports.store), source, ports, signal);
   },
 
-  async commit({ data: { bucket, object } }, plan, change, { settings }) {
-    askForParts(change, targetNamedBy(bucket, object, settings.inboxBucket), plan);
+  async commit({ data: { bucket, object } }, examined, change, { settings }) {
+    await conclude(change, targetNamedBy(bucket, object, settings.inboxBucket), examined, false);
   },
 });
-
-/** One restore at a time writes into an instance. */
-async function takeTarget(change: Change, instanceId: string): Promise<void> {
-  const instance = await registered(change, instanceId);
-  const other = await lockedBy(instance.restoring, change);
-  if (other !== undefined)
-    throw new StatusError(
-      "FAILED_PRECONDITION",
-      `${instance.name} is being restored by ${other}: one restore at a time; wait for it or cancel it`,
-    );
-  change.put(instance.name, { ...instance, restoring: change.operation.name });
-  change.hold({ kind: "lock", path: instance.name, field: "restoring" });
-}
 
 async function pin(change: Change, backup: string): Promise<void> {
   const found = await existing(change, backup);
@@ -92,8 +85,8 @@ function targetNamedBy(bucket: string, object: string, inbox: string): string {
   }
 }
 
-/** The files of a backup, as its manifest and the bucket agree on them. */
-async function filesOf(backup: string, { store, objects }: Ports): Promise<RestoreFile[]> {
+/** The files of a backup, as its manifest and the bucket agree on them, and the shape of what they were taken of. */
+async function filesOf(backup: string, { store, objects }: Ports): Promise<{ files: RestoreFile[]; wanted: Shape }> {
   const doc = await store.get<Backup>(backup);
   if (doc === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
   const { bucket } = doc.data;
@@ -112,7 +105,7 @@ async function filesOf(backup: string, { store, objects }: Ports): Promise<Resto
       );
     files.push({ bucket, object, generation, ...facts });
   }
-  return files;
+  return { files, wanted: manifest };
 }
 
 async function filesAt(
@@ -142,28 +135,24 @@ async function readFile(
   return { bucket, object, generation, ...factsOf(await check(sizeOf(objects.read(found, {}, signal), progress))) };
 }
 
-/** What will be loaded, once every check of the target holds. */
-async function planned(
-  instanceId: string,
-  source: string,
-  files: RestoreFile[],
-  { store, valkey }: Ports,
-  signal: AbortSignal,
-): Promise<RestorePlan> {
-  const instance = await store.get<Instance>(instanceName(instanceId));
+/** The instance to restore into: the registered one, or the one that a dry run brought with it. */
+async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
+  const brought = (await store.get<Operation>(operation))?.data.dryRunTarget;
+  const instance = brought ?? (await store.get<Instance>(instanceName(instanceId)))?.data;
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${instanceName(instanceId)} was deleted meanwhile`);
-  const target = await valkey.describe(instance.data, signal);
-  const complaints = preflight(files, target).filter(({ isOk }) => !isOk);
-  if (complaints.length > 0)
-    throw new StatusError(
-      "FAILED_PRECONDITION",
-      `${instance.data.name} cannot take this restore: ${complaints.map(({ message }) => message).join("; ")}`,
-    );
-  return { source, files, target: { runId: target.runId, expiredKeys: target.expiredKeys }, loaded: [] };
+  return instance;
 }
 
-function askForParts(change: Change, instanceId: string, plan: RestorePlan): void {
+/** Ends what the checks refuse, and a dry run; else the parts are next. */
+async function conclude(change: Change, instanceId: string, { checks, plan }: Examined, isDry: boolean): Promise<void> {
+  const instance = instanceName(instanceId);
+  const refusal = refusalOf(checks);
+  change.operation.checks = checks;
+  if (refusal !== undefined) {
+    const message = `${instance} cannot take this restore: ${refusal}`;
+    return await change.end({ error: { code: "FAILED_PRECONDITION", message }, isRefusal: true });
+  }
+  if (isDry) return await change.end({ response: { instance, checks: checks.length } });
   change.operation.plan = plan;
-  for (const part of plan.files.keys())
-    change.ask("part.v1.requested", { instance: instanceName(instanceId), part }, part);
+  for (const part of plan.files.keys()) change.ask("part.v1.requested", { instance, part }, part);
 }

@@ -7,10 +7,11 @@ import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { exportByPolicy } from "../shared/pipeline/export-by-policy.ts";
-import { lockedBy } from "../shared/pipeline/held.ts";
+
 import type { Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { collect, once } from "../shared/pipeline/stream.ts";
+import { writerOf } from "../shared/pipeline/take-target.ts";
 
 /** Writes the manifest, last, and makes the backup ACTIVE: from here on it counts. */
 export const seal = step<"seal.v1.requested">({
@@ -51,7 +52,7 @@ async function takeAway(backup: Backup, change: Change): Promise<string | undefi
   const instance = await change.read<Instance>(backup.instance);
   if (instance === undefined) return undefined;
   if (instance.uid !== backup.instanceUid) return `${instance.name} has been registered anew`;
-  const writer = await lockedBy(instance.restoring, change);
+  const writer = await writerOf(change, instance);
   if (writer !== undefined) return `${instance.name} is being restored by ${writer}`;
   try {
     assertUnprotected(instance);

@@ -20,6 +20,8 @@ export async function conclude(
     return;
   }
   const operation = await waitFor(name, ports, session);
+  for (const { name: check, result, message } of operation.checks ?? [])
+    if (result === "WARN") session.say(`${check}: ${message}`);
   const path = made?.(operation);
   const result = path === undefined ? undefined : await ports.store.get(path);
   const shown = result?.data ?? operation;

@@ -1,14 +1,18 @@
+import { type Check, refusalOf } from "../../shared/backup/check.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { type Code, StatusError } from "../../shared/error.ts";
 
 /** An Operation that ended, but not well. */
 export class OperationFailed extends StatusError {
   readonly operation: string;
+  /** Where it was a preflight that refused: all that it found. */
+  readonly checks: readonly Check[] | undefined;
 
-  constructor({ name }: Operation, { code, message, offset }: NonNullable<Operation["error"]>) {
+  constructor({ name, checks = [] }: Operation, { code, message, offset }: NonNullable<Operation["error"]>) {
     super(code, message, offset === undefined ? {} : { offset });
     this.name = "OperationFailed";
     this.operation = name;
+    this.checks = refusalOf(checks) === undefined ? undefined : checks;
   }
 }
 

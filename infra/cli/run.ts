@@ -1,5 +1,6 @@
 import { asStatusError, StatusError } from "../../shared/error.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
+import { checkTable } from "./check-table.ts";
 import { commands } from "./commands.ts";
 import { exitCodeOf, Interrupted, OperationFailed } from "./exit-code.ts";
 import { findCommand } from "./find-command.ts";
@@ -65,11 +66,14 @@ function showOverview(argv: string[], isJson: boolean, around: Surroundings): nu
 
 function showError(error: StatusError, isJson: boolean, { stdout, stderr }: Surroundings, usage?: string): number {
   const { code, message, offset } = error;
-  const operation = error instanceof OperationFailed ? error.operation : undefined;
+  const { operation, checks } = error instanceof OperationFailed ? error : {};
   const exitCode = exitCodeOf(error);
-  if (isJson) stdout.write(`${JSON.stringify({ error: { code, message, offset, operation } })}\n`);
+  if (isJson) stdout.write(`${JSON.stringify({ error: { code, message, offset, operation, checks } })}\n`);
   else if (error instanceof Interrupted) stderr.write(`${plain(message)}\n`);
-  else stderr.write(`${operation === undefined ? "" : `${operation}: `}${plain(message)} (${code})\n`);
+  else {
+    if (checks !== undefined) stdout.write(`${checkTable(checks)}\n`);
+    stderr.write(`${operation === undefined ? "" : `${operation}: `}${plain(message)} (${code})\n`);
+  }
   if (exitCode === 2 && usage !== undefined) stderr.write(`${usage}\n`);
   return exitCode;
 }

@@ -1,15 +1,16 @@
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
+import type { Denied } from "./instances/permissions.ts";
 
 /** What a command works on: the stack's ports, and the region of what is registered there. */
 export interface Connection {
   ports: Ports;
   location: string;
   /**
-   * Of the commands that a restore needs, those that the ACL denies the instance's user; `undefined` where the server does not
+   * Of the commands that a restore sends, those that the ACL denies the instance's user; `undefined` where the server does not
    * let us ask.
    */
-  deniedToRestore(instance: Instance, signal: AbortSignal): Promise<string[] | undefined>;
+  deniedToRestore(instance: Instance, signal: AbortSignal): Promise<Denied | undefined>;
 }
 
 /** One run of the command, as its verbs see it. */

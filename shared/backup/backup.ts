@@ -31,6 +31,13 @@ export interface Instance {
   restoring?: string;
 }
 
+/** Who writes to an endpoint, whatever instances are registered there: only while it does. `endpoints/{HOST:PORT}` */
+export interface Endpoint {
+  name: string;
+  /** Lock: the restore Operation. Void once that Operation is done. */
+  restoring: string;
+}
+
 export interface AutomatedBackupConfig {
   automatedBackupMode: "ENABLED" | "DISABLED";
   fixedFrequencySchedule?: { startTime: { hours: number } };

@@ -4,7 +4,8 @@ import type { RestorePlan } from "./operation.ts";
 export interface Found {
   runId: string;
   expiredKeys: number;
-  functionCount: number;
+  /** Absent: the server does not tell. */
+  functionCount?: number;
   databases: Record<string, { keys: number; expires: number }>;
 }
 
@@ -32,10 +33,16 @@ export function compare(plan: RestorePlan, found: Found): string[] {
   const soon = plan.loaded.reduce((sum, part) => sum + part.soonExpiredKeys, 0);
   if (missing > expired + soon)
     complaints.push(`${missing} keys with expiry are missing, ${expired} have expired since`);
-  const functions = Math.max(0, ...plan.loaded.map((part) => part.functions)); // every shard's file holds all of them
-  if (functions > 0 && found.functionCount < functions)
-    complaints.push(`${found.functionCount} function libraries are there, ${functions} were loaded`);
+  complaints.push(...compareFunctions(plan, found.functionCount));
   return complaints;
+}
+
+/** Libraries are counted exactly: those that were there before and those that were loaded. Not where a count is unknown. */
+function compareFunctions({ loaded, target }: RestorePlan, found: number | undefined): string[] {
+  const functions = loaded.reduce((sum, part) => sum + part.functions, 0); // one part loads them
+  if (found === undefined || target.functionCount === undefined || found === target.functionCount + functions)
+    return [];
+  return [`${found} function libraries are there, ${functions} were loaded beside ${target.functionCount}`];
 }
 
 /** What all parts together created, database by database. */

@@ -13,6 +13,12 @@ export interface InstanceFlags {
   location?: string | undefined;
   /** `cluster-disabled` or `cluster`. */
   mode?: string | undefined;
+  /** One of Memorystore's, such as `highmem-medium`; a newer one than we know of is taken too. */
+  nodeType?: string | undefined;
+  /** 1 to 250. */
+  shardCount?: string | undefined;
+  /** 0 to 250. */
+  replicaCount?: string | undefined;
   /** `disabled` (or `transit-encryption-disabled`) or `server-authentication`. */
   transitEncryptionMode?: string | undefined;
   /** PEM. */
@@ -64,7 +70,8 @@ export function newInstance(
 
 /** The instance with what the flags say changed. Its certificate goes when the encryption does. */
 export function changedInstance(instance: Instance, flags: InstanceFlags): Instance {
-  const { endpoint, location, mode, transitEncryptionMode, deletionProtectionEnabled } = flags;
+  const { endpoint, location, mode, nodeType, shardCount, replicaCount } = flags;
+  const { transitEncryptionMode, deletionProtectionEnabled } = flags;
   const { caCertificate: oldCa, authUser: oldUser, authSecret: oldSecret, ...rest } = instance;
   const encryption =
     transitEncryptionMode === undefined
@@ -81,6 +88,9 @@ export function changedInstance(instance: Instance, flags: InstanceFlags): Insta
     ...(endpoint !== undefined && { endpoint: endpointOf(endpoint) }),
     ...(location !== undefined && { location: locationOf(location) }),
     ...(mode !== undefined && { mode: oneOf("mode", mode, modes) }),
+    ...(nodeType !== undefined && { nodeType: nodeTypeOf(nodeType) }),
+    ...(shardCount !== undefined && { shardCount: countOf("shard count", shardCount, 1) }),
+    ...(replicaCount !== undefined && { replicaCount: countOf("replica count", replicaCount, 0) }),
     transitEncryptionMode: encryption,
     ...(caCertificate !== undefined && { caCertificate }),
     ...(authUser !== undefined && { authUser }),
@@ -151,6 +161,18 @@ function hoursOf(text: string): number {
 function locationOf(text: string): string {
   if (/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw invalid(`malformed location ${shown(text)}: expected a region such as asia-northeast1`);
+}
+
+function nodeTypeOf(text: string): string {
+  const name = text.toUpperCase().replaceAll("-", "_");
+  if (/^[A-Z][A-Z0-9_]{0,62}$/.test(name)) return name;
+  throw invalid(`malformed node type ${shown(text)}: expected one such as highmem-medium`);
+}
+
+/** An instance of Memorystore has 250 nodes at most. */
+function countOf(what: string, text: string, least: number): number {
+  if (/^\d{1,3}$/.test(text) && Number(text) >= least && Number(text) <= 250) return Number(text);
+  throw invalid(`malformed ${what} ${shown(text)}: expected ${least} to 250`);
 }
 
 function userOf(text: string | undefined): string | undefined {

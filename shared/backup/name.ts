@@ -12,6 +12,9 @@ export const backupName = (instanceId: string, backupId: string): string =>
 
 export const operationName = (operationId: string): string => `operations/${operationIdOf(operationId)}`;
 
+/** `endpoints/127.0.0.1:6379`: the document of an endpoint in its one spelling (`endpointOf`), which holds no slash. */
+export const endpointName = (endpoint: string): string => `endpoints/${endpoint}`;
+
 /** `operations/backup-3f9a/tasks/shard.v1.requested:0`. */
 export const taskName = (operationId: string, taskId: string): string =>
   `${operationName(operationId)}/tasks/${taskId}`;

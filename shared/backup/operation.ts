@@ -1,5 +1,6 @@
 import type { Code } from "../error.ts";
-import type { RdbFacts } from "./backup.ts";
+import type { Instance, RdbFacts } from "./backup.ts";
+import type { Check } from "./check.ts";
 import type { EventType } from "./event.ts";
 
 export const verbs = [
@@ -43,7 +44,11 @@ export interface Operation {
   deadlineTime: string;
   /** What it holds of others, given back in the commit that ends it. */
   holds: Hold[];
+  /** What the preflight of a restore found, check by check. */
+  checks?: Check[];
   plan?: RestorePlan;
+  /** The target of a dry run, where nobody has registered it so: known to this Operation alone. */
+  dryRunTarget?: Instance;
 }
 
 export interface OperationError {
@@ -63,11 +68,12 @@ export interface Progress {
 
 /**
  * What an Operation holds. `lock`: a field of a document names it. `pin`: a Backup's `pins` list names it.
- * `draft`: a Backup in CREATING that is taken back, with its objects, if the Operation fails.
+ * `endpoint`: the document of an endpoint that it writes to. `draft`: a Backup in CREATING that is taken back, with its
+ * objects, if the Operation fails.
  */
 export type Hold =
   | { kind: "lock"; path: string; field: "creating" | "deleting" | "restoring" }
-  | { kind: "pin" | "draft"; path: string };
+  | { kind: "pin" | "endpoint" | "draft"; path: string };
 
 /** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */
 export interface Task {
@@ -96,8 +102,8 @@ export interface Lease {
 export interface RestorePlan {
   source: string;
   files: RestoreFile[];
-  /** The target as it was found: a server that restarted meanwhile has another runId. */
-  target: { runId: string; expiredKeys: number };
+  /** The target as it was found: a server that restarted meanwhile has another runId; one may not tell its functions. */
+  target: { runId: string; expiredKeys: number; functionCount?: number };
   loaded: PartResult[];
 }
 

@@ -1,80 +1,69 @@
-import type { Instance, RdbFacts } from "./backup.ts";
+import type { RdbFacts } from "./backup.ts";
+import { checkEviction, checkMemory } from "./capacity.ts";
+import { type Check, type CheckName, checkNames, type Finding, fail, pass } from "./check.ts";
+import {
+  checkDatabases,
+  checkFamily,
+  checkFunctions,
+  checkModules,
+  checkRecord,
+  checkVersion,
+} from "./compatibility.ts";
+import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
+import type { Target } from "./target.ts";
 
-/** One thing that must hold before a restore touches anything. */
-export interface Check {
-  name: string;
-  isOk: boolean;
-  message: string;
+/** All that a preflight looks at. */
+export interface Preflight {
+  files: readonly RdbFacts[];
+  /** The names of the function libraries that will be loaded, where somebody has looked. */
+  libraries?: readonly string[] | undefined;
+  /** The Backup's; absent for files from a bucket, which prescribe none. */
+  wanted?: Shape | undefined;
+  /** What the target was registered as. */
+  registered: Shape;
+  /** A target smaller than the Backup's is warned of, not refused. */
+  allowShrink: boolean;
+  target: Target;
+  /** Counted at the target; absent where that does not run in the mode it is registered in. */
+  shardCount?: number | undefined;
 }
 
-/** The target as it was found. */
-export interface Target {
-  product: string;
-  version: string;
-  rdbVersion: number;
-  mode: Instance["mode"];
-  role: "PRIMARY" | "REPLICA";
-  databases: Record<string, { keys: number }>;
-  moduleCount: number;
-  usedMemoryBytes: number;
-  maxMemoryBytes: number;
-  maxBulkBytes: number;
+/** Whether these files can be loaded into this target: every check, those that pass too, with what was expected and found. */
+export function preflight({
+  files,
+  libraries,
+  wanted,
+  registered,
+  allowShrink,
+  target,
+  shardCount,
+}: Preflight): Check[] {
+  const findings: Record<CheckName, Finding> = {
+    mode: checkMode(registered.mode, target.mode),
+    role: checkRole(target),
+    empty: checkEmpty(target),
+    version: checkVersion(files, target),
+    family: checkFamily(files, target),
+    modules: checkModules(files, target),
+    functions: checkFunctions(files, libraries, target),
+    databases: checkDatabases(files, target),
+    record: checkRecord(files, target),
+    memory: checkMemory(files, target),
+    eviction: checkEviction(files, target),
+    shards: checkShards(wanted?.shardCount, shardCount, allowShrink),
+    replicas: checkReplicas(wanted?.replicaCount, target.replicaCount, registered.replicaCount, allowShrink),
+    nodeType: checkNodeType(wanted?.nodeType, registered.nodeType, allowShrink),
+  };
+  return checkNames.map((name) => ({ name, ...findings[name] }));
 }
 
-/** What RESTORE adds to a record: the version and the checksum, `createDumpPayload` in Valkey's cluster.c. */
-const payloadFooter = 10;
-
-/** Whether these files can be loaded into this target; every check with what was expected and found. */
-export function preflight(files: readonly RdbFacts[], target: Target): Check[] {
-  const sum = (of: (file: RdbFacts) => number): number => files.reduce((total, file) => total + of(file), 0);
-  const held = Object.values(target.databases).reduce((total, { keys }) => total + keys, 0);
-  const needed = Math.max(0, ...files.map(({ minimumRdbVersion }) => minimumRdbVersion));
-  const largest = Math.max(0, ...files.map(({ largestRecordBytes }) => largestRecordBytes)) + payloadFooter;
-  const databases = new Set(files.flatMap((file) => Object.keys(file.databases)));
-  const memory = sum(({ usedMemoryBytes, sizeBytes }) => usedMemoryBytes ?? sizeBytes);
-  const free = target.maxMemoryBytes - target.usedMemoryBytes;
-  const family = files.some(({ magic, minimumRdbVersion }) => magic === "REDIS" && minimumRdbVersion >= 12)
-    ? "Redis"
-    : undefined;
-  const modules = new Set(files.flatMap(({ moduleTypes }) => moduleTypes));
-  return [
-    check("empty", held === 0, `the target holds ${held} keys; a restore wants an empty one`),
-    check("role", target.role === "PRIMARY", "the target is a replica; name its primary"),
-    check(
-      "version",
-      target.rdbVersion >= needed,
-      `the files need RDB version ${needed}, ${target.product} ${target.version} reads up to ${target.rdbVersion}`,
-    ),
-    check(
-      "family",
-      family === undefined || target.product === family,
-      `the files hold types that only ${family} knows, the target is ${target.product} ${target.version}`,
-    ),
-    check(
-      "databases",
-      target.mode === "CLUSTER_DISABLED" || [...databases].every((db) => db === "0"),
-      `the files hold ${databases.size} databases; cluster mode has one`,
-    ),
-    check(
-      "modules",
-      modules.size === 0 || target.moduleCount > 0,
-      `the files hold values of modules (${[...modules].join(", ")}); the target has none`,
-    ),
-    check(
-      "record",
-      largest <= target.maxBulkBytes,
-      `the largest record has ${largest} bytes, the target takes ${target.maxBulkBytes} (proto-max-bulk-len)`,
-    ),
-    check(
-      "memory",
-      target.maxMemoryBytes === 0 || memory <= free,
-      `about ${memory} bytes of memory are needed, ${free} are free under maxmemory`,
-    ),
-  ];
+function checkRole({ role }: Target): Finding {
+  return role === "PRIMARY" ? pass("the target is a primary") : fail("the target is a replica; name its primary");
 }
 
-const check = (name: string, isOk: boolean, complaint: string): Check => ({
-  name,
-  isOk,
-  message: isOk ? "ok" : complaint,
-});
+function checkEmpty({ databases }: Target): Finding {
+  const held = Object.values(databases).reduce((total, { keys }) => total + keys, 0);
+  return held === 0
+    ? pass("the target holds no keys")
+    : fail(`the target holds ${held} keys; a restore wants an empty one`);
+}

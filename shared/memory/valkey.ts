@@ -2,6 +2,7 @@ import type { Instance } from "../backup/backup.ts";
 import { StatusError } from "../error.ts";
 import type { LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
+import { libraryNameOf } from "../rdb/function-library.ts";
 import { records } from "../rdb/records.ts";
 import { writeRdb } from "../rdb/writer.ts";
 
@@ -85,10 +86,14 @@ function described({ shards, functions, runId, answers }: MemoryServer): Server 
     role: "PRIMARY",
     replicaCount: 0,
     databases,
+    databaseCount: 16,
     functionCount: functions.size,
-    moduleCount: 0,
+    functionLibraries: [...functions].map((code) => libraryNameOf(Buffer.from(code)) ?? ""),
+    modules: [],
     usedMemoryBytes: 1_000_000,
     maxMemoryBytes: 0,
+    maxMemoryPolicy: "noeviction",
+    systemMemoryBytes: 8_000_000_000,
     expiredKeys: 0,
     maxBulkBytes: 536_870_912,
     ...answers,
@@ -117,12 +122,21 @@ async function loadInto(
       signal.throwIfAborted();
       if (entry.kind === "record") restore(server, entry, options, result);
       else if (options.withFunctions) {
-        server.functions.add(Buffer.from(entry.code).toString());
+        putLibrary(server, Buffer.from(entry.code).toString(), options);
         result.functions++;
       }
       options.onProgress?.(entry.offset);
     }
   return result;
+}
+
+function putLibrary({ functions }: MemoryServer, code: string, { replace }: LoadOptions): void {
+  const name = libraryNameOf(Buffer.from(code));
+  const same = [...functions].find((other) => libraryNameOf(Buffer.from(other)) === name);
+  if (same !== undefined && !replace)
+    throw new StatusError("FAILED_PRECONDITION", "the target has a function of the file already");
+  if (same !== undefined) functions.delete(same);
+  functions.add(code);
 }
 
 function restore(server: MemoryServer, record: RdbRecord, options: LoadOptions, result: LoadResult): void {

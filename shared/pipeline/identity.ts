@@ -29,11 +29,15 @@ export function operationIdFor(type: EventType, identity: string): string {
   return `${verbFor(type)}-${createHash("sha256").update(`${type}\n${identity}`).digest("hex").slice(0, 16)}`;
 }
 
-/** By which a message from outside is known again: its requestId, its slot, its object's generation, else its message id. */
+/**
+ * By which a message from outside is known again: its requestId, its slot, its object's generation, else its message id. A
+ * dry run is never taken for the real one.
+ */
 export function identityOf(data: unknown, message: { messageId: string; publishTime: string }): string {
   const fields = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
-  const { requestId, instance, backup, collection, schedule, bucket, object, generation } = fields;
-  if (typeof requestId === "string") return `request ${String(instance ?? backup ?? collection ?? "")} ${requestId}`;
+  const { requestId, instance, backup, collection, schedule, bucket, object, generation, dryRun } = fields;
+  if (typeof requestId === "string")
+    return `request ${String(instance ?? backup ?? collection ?? "")} ${requestId}${dryRun === true ? " dry run" : ""}`;
   if (bucket !== undefined && object !== undefined && generation !== undefined)
     return `object ${bucket}/${object}#${generation}`;
   if (schedule !== undefined)

@@ -1,5 +1,6 @@
 import type { Instance, RdbFacts } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
+import type { Target } from "../backup/target.ts";
 
 /**
  * Everything that one delivery can reach outside itself, as one object: whoever wraps it can see, delay and cut every
@@ -161,26 +162,12 @@ export interface Events {
 }
 
 /** What answers at an instance's endpoint. */
-export interface Server {
-  product: "Valkey" | "Redis";
-  version: string;
-  /** The newest RDB version that it reads of its own family. */
-  rdbVersion: number;
+export interface Server extends Target {
   /** Changes with each start of the server. */
   runId: string;
-  mode: Instance["mode"];
-  role: "PRIMARY" | "REPLICA";
-  replicaCount: number;
   databases: Record<string, { keys: number; expires: number }>;
-  functionCount: number;
-  moduleCount: number;
-  usedMemoryBytes: number;
-  /** 0: no limit. */
-  maxMemoryBytes: number;
   /** Keys that have expired since the server started. */
   expiredKeys: number;
-  /** The largest bulk that it takes, `proto-max-bulk-len`. */
-  maxBulkBytes: number;
 }
 
 /** A file to load: its facts, and its bytes by range. */

@@ -1,4 +1,4 @@
-import type { Backup, BackupCollection, Instance } from "../backup/backup.ts";
+import type { Backup, BackupCollection, Endpoint, Instance } from "../backup/backup.ts";
 import { later } from "../backup/duration.ts";
 import type { Hold } from "../backup/operation.ts";
 import type { Change } from "./change.ts";
@@ -23,6 +23,11 @@ async function releaseOne(change: Change, hold: Hold, hasFailed: boolean): Promi
       if (held === undefined || (held as unknown as Record<string, unknown>)[hold.field] !== name) return;
       const { [hold.field as never]: _, ...free } = held;
       return change.put(hold.path, free);
+    }
+    case "endpoint": {
+      const held = await change.read<Endpoint>(hold.path);
+      if (held?.restoring === name) change.remove(hold.path);
+      return;
     }
     case "pin": {
       const backup = await change.read<Backup>(hold.path);

@@ -5,9 +5,6 @@ import { type Ask, withClient } from "./connect.ts";
 import { notValkey } from "./failure.ts";
 import { type Info, parseInfo } from "./info.ts";
 
-/** `proto-max-bulk-len` where nobody has changed it (valkey.conf). */
-const DEFAULT_MAX_BULK_BYTES = 536_870_912;
-
 /**
  * The newest RDB version that a release reads, by product, from the release's major.minor on (`RDB_VERSION` in each
  * one's rdb.h). A newer one than we know of reads at least what the newest known reads.
@@ -27,13 +24,15 @@ const rdbVersions: Record<Server["product"], [major: number, minor: number, rdbV
 };
 
 /**
- * What answers at the address. A server that is loading is UNAVAILABLE. Where the ACL or an old version keeps the
- * functions or `proto-max-bulk-len` from us, they count as 0 and as the default.
+ * What answers at the address. A server that is loading is UNAVAILABLE. What the ACL or an old version keeps from us is
+ * left out.
  */
 export function describe(address: Address, signal: AbortSignal): Promise<Server> {
   return withClient(address, signal, async (ask) => {
     const info = await askInfo(ask, address);
     const { product, version } = productOf(info);
+    const maxMemoryPolicy = info.get("maxmemory_policy");
+    const systemMemoryBytes = info.number("total_system_memory");
     return {
       product,
       version,
@@ -43,12 +42,14 @@ export function describe(address: Address, signal: AbortSignal): Promise<Server>
       role: info.get("role") === "master" ? "PRIMARY" : "REPLICA",
       replicaCount: info.number("connected_slaves"),
       databases: info.databases,
-      functionCount: countLibraries(await ifAllowed(ask("FUNCTION", "STATS"))),
-      moduleCount: info.moduleCount,
+      modules: info.modules,
+      ...(await askFunctions(ask)),
       usedMemoryBytes: info.number("used_memory"),
       maxMemoryBytes: info.number("maxmemory"),
+      ...(maxMemoryPolicy !== undefined && { maxMemoryPolicy }),
+      ...(systemMemoryBytes > 0 && { systemMemoryBytes }),
       expiredKeys: info.number("expired_keys"),
-      maxBulkBytes: maxBulkBytes(await ifAllowed(ask("CONFIG", "GET", "proto-max-bulk-len"))),
+      ...(await askLimits(ask)),
     };
   });
 }
@@ -95,13 +96,37 @@ export async function ifAllowed(answer: Promise<unknown>): Promise<unknown> {
   }
 }
 
-/** FUNCTION STATS: `… engines [LUA [libraries_count n functions_count m]]`; a library is what a file holds. */
-function countLibraries(stats: unknown): number {
-  const flat = Array.isArray(stats) ? stats.flat(Number.POSITIVE_INFINITY).map(String) : [];
-  return flat.reduce((sum, word, at) => (word === "libraries_count" ? sum + Number(flat[at + 1]) : sum), 0);
+/** How many function libraries there are and, if there are any, their names. */
+async function askFunctions(ask: Ask): Promise<Pick<Server, "functionCount" | "functionLibraries">> {
+  const stats = await ifAllowed(ask("FUNCTION", "STATS"));
+  if (stats === undefined) return {};
+  const functionCount = countLibraries(stats);
+  if (functionCount === 0) return { functionCount, functionLibraries: [] };
+  const libraries = await ifAllowed(ask("FUNCTION", "LIST"));
+  return libraries === undefined
+    ? { functionCount }
+    : { functionCount, functionLibraries: valuesOf("library_name", libraries) };
 }
 
-function maxBulkBytes(config: unknown): number {
+/** FUNCTION STATS: `… engines [LUA [libraries_count n functions_count m]]`; a library is what a file holds. */
+const countLibraries = (stats: unknown): number =>
+  valuesOf("libraries_count", stats).reduce((sum, count) => sum + Number(count), 0);
+
+/** What stands behind each `name` in an answer of names and values in turn, however nested. */
+function valuesOf(name: string, answer: unknown): string[] {
+  const flat = Array.isArray(answer) ? answer.flat(Number.POSITIVE_INFINITY).map(String) : [];
+  return flat.flatMap((word, at) => (word === name ? [flat[at + 1] ?? ""] : []));
+}
+
+/** What only the server's configuration tells; nothing where the ACL, or the provider, keeps that to itself. */
+async function askLimits(ask: Ask): Promise<Pick<Server, "databaseCount" | "maxBulkBytes">> {
+  const databaseCount = await configured(ask, "databases");
+  const maxBulkBytes = await configured(ask, "proto-max-bulk-len");
+  return { ...(databaseCount !== undefined && { databaseCount }), ...(maxBulkBytes !== undefined && { maxBulkBytes }) };
+}
+
+async function configured(ask: Ask, name: string): Promise<number | undefined> {
+  const config = await ifAllowed(ask("CONFIG", "GET", name));
   const value = Array.isArray(config) ? Number(config[1]) : Number.NaN;
-  return Number.isSafeInteger(value) && value > 0 ? value : DEFAULT_MAX_BULK_BYTES;
+  return Number.isSafeInteger(value) && value > 0 ? value : undefined;
 }

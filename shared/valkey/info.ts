@@ -4,22 +4,23 @@ export interface Info {
   /** 0 where it is absent. */
   number(name: string): number;
   databases: Record<string, { keys: number; expires: number }>;
-  moduleCount: number;
+  /** Names of the loaded modules. */
+  modules: string[];
 }
 
 export function parseInfo(text: string): Info {
   const fields = new Map<string, string>();
   const databases: Info["databases"] = {};
-  let moduleCount = 0;
+  const modules: string[] = [];
   for (const [, name = "", value = ""] of text.matchAll(/^([^#:\r\n]+):(.*?)\r?$/gm)) {
     const database = /^db(\d+)$/.exec(name)?.[1];
     if (database !== undefined) {
       databases[database] = { keys: part(value, "keys"), expires: part(value, "expires") };
-    } else if (name === "module") moduleCount++;
+    } else if (name === "module") modules.push(/^name=([^,]*)/.exec(value)?.[1] ?? "");
     else fields.set(name, value);
   }
   const number = (name: string) => Number(fields.get(name) ?? 0);
-  return { get: (name) => fields.get(name), number, databases, moduleCount };
+  return { get: (name) => fields.get(name), number, databases, modules };
 }
 
 /** `n` of `…,name=n,…`. */

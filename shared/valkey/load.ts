@@ -1,3 +1,4 @@
+import { defaultMaxBulkBytes } from "../backup/target.ts";
 import { StatusError } from "../error.ts";
 import type { LoadOptions, LoadResult, LoadSource, Server } from "../pipeline/ports.ts";
 import { payloadFooterBytes } from "../rdb/payload.ts";
@@ -70,10 +71,11 @@ function requireFit({ endpoint }: Address, server: Server, { facts }: LoadSource
     );
   }
   const payloadBytes = facts.largestRecordBytes + payloadFooterBytes;
-  if (payloadBytes > server.maxBulkBytes) {
+  const { maxBulkBytes = defaultMaxBulkBytes } = server;
+  if (payloadBytes > maxBulkBytes) {
     throw new StatusError(
       "FAILED_PRECONDITION",
-      `${endpoint} takes values of ${server.maxBulkBytes} bytes at most, the file holds one of ${payloadBytes}: ` +
+      `${endpoint} takes values of ${maxBulkBytes} bytes at most, the file holds one of ${payloadBytes}: ` +
         "raise proto-max-bulk-len, or let the server load the file itself",
     );
   }

@@ -60,6 +60,18 @@ describe("a registered instance", () => {
     });
   });
 
+  it.each([
+    ["highmem-medium", "HIGHMEM_MEDIUM"],
+    ["SHARED_CORE_NANO", "SHARED_CORE_NANO"],
+    ["of-some-later-year-2", "OF_SOME_LATER_YEAR_2"],
+  ])("reads the node type %s", (nodeType, wanted) => {
+    expect(made({ nodeType }).nodeType).toBe(wanted);
+  });
+
+  it("reads its counts up to 250", () => {
+    expect(made({ shardCount: "250", replicaCount: "0" })).toMatchObject({ shardCount: 250, replicaCount: 0 });
+  });
+
   it.each([["cluster-disabled"], ["CLUSTER_DISABLED"], ["Cluster-Disabled"]])("reads the mode %s", (mode) => {
     expect(made({ mode }).mode).toBe("CLUSTER_DISABLED");
   });
@@ -77,6 +89,12 @@ describe("a registered instance", () => {
     ["a mode that is a name of Object's", { mode: "constructor" }, /unknown mode/],
     ["an unknown encryption", { transitEncryptionMode: "yes" }, /expected one of .*server-authentication/],
     ["an unknown backup mode", { automatedBackupMode: "on" }, /expected one of enabled, disabled/],
+    ["no shards", { shardCount: "0" }, /malformed shard count "0": expected 1 to 250/],
+    ["too many replicas", { replicaCount: "251" }, /malformed replica count "251": expected 0 to 250/],
+    ["half a replica", { replicaCount: "0.5" }, /malformed replica count/],
+    ["no count", { shardCount: "" }, /malformed shard count/],
+    ["a node type with a slash", { nodeType: "a/b" }, /malformed node type/],
+    ["no node type", { nodeType: "" }, /malformed node type/],
     ["hour 24", { startTimeHours: "24" }, /whole hour from 0 to 23/],
     ["hour -1", { startTimeHours: "-1" }, /whole hour/],
     ["half an hour", { startTimeHours: "2.5" }, /whole hour/],

@@ -59,7 +59,7 @@ describe.each(["ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const)("a comm
       });
       await world.events.publish({
         type: "restore.v1.requested",
-        data: { instance: "copy", backup: nightly, requestId: "r" },
+        data: { instance: "copy", backup: nightly, allowShrink: true, requestId: "r" },
         attributes: {},
       });
       await world.settle();

@@ -66,7 +66,7 @@ async function expectFree(world: World): Promise<void> {
   await world.settle();
   const { store } = world.ports;
   expect((await store.query<Operation>({ collection: "operations", where: [["done", "==", false]] })).length).toBe(0);
-  expect(await store.query({ collection: "outbox" })).toEqual([]);
+  for (const collection of ["outbox", "endpoints"]) expect(await store.query({ collection })).toEqual([]);
   expect((await store.get<BackupCollection>(collectionName("orders")))?.data.creating).toBeUndefined();
   expect((await store.get<Instance>("instances/copy"))?.data.restoring).toBeUndefined();
   for (const { data } of await store.query<Backup>({ collection: "backups", group: true }))
@@ -115,7 +115,7 @@ describe.each(["before", "after"] as const)("cancelled right %s any call", (when
       if (verb === "restore")
         await world.events.publish({
           type: "restore.v1.requested",
-          data: { instance: "copy", backup: nightly, requestId: "r" },
+          data: { instance: "copy", backup: nightly, allowShrink: true, requestId: "r" },
           attributes: {},
         });
       else

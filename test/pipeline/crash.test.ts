@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import { checkNames } from "../../shared/backup/check.ts";
 import { type BackupCopy, copyName } from "../../shared/backup/copy.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
+import { submit } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { type Fault, faults } from "./crash.ts";
 import { createWorld, exports, instanceOf, type Manner, onward, type Plan, vault, type World } from "./world.ts";
@@ -91,7 +93,7 @@ async function expectRest(world: World, verb: string): Promise<void> {
   const ended = (await operations(world, verb)).filter(({ requestId }) => requestId === "r1" || verb !== "schedule");
   expect(ended.map(({ done, error }) => ({ done, error }))).toEqual([{ done: true, error: undefined }]);
   expect(ended[0]?.holds).toEqual([]);
-  expect(await world.ports.store.query({ collection: "outbox" })).toEqual([]);
+  for (const collection of ["outbox", "endpoints"]) expect(await world.ports.store.query({ collection })).toEqual([]);
   const tasks = await world.ports.store.query<Task>({
     collection: "tasks",
     group: true,
@@ -362,12 +364,32 @@ const stories: Story[] = [
       await withBackup(world);
       await withTarget(world);
     },
-    begin: { "restore.v1.requested": { instance: "copy", backup: orders, requestId: "r1" } },
+    begin: { "restore.v1.requested": { instance: "copy", backup: orders, allowShrink: true, requestId: "r1" } },
     async holds(world) {
       await expectRest(world, "restore");
       await expectOneBackup(world);
       expect((await theBackup(world))?.pins).toEqual([]);
       await expectSameData(world);
+    },
+  },
+  {
+    name: "a dry run of a restore into an endpoint that nobody has registered",
+    async prepare(world) {
+      await withBackup(world);
+      world.valkey.start("127.0.0.1:7002");
+      const data = { instance: "copy", backup: orders, dryRun: true, allowShrink: true, requestId: "r1" };
+      await submit(world.ports, "restore.v1.requested", data, async (change) => {
+        change.operation.dryRunTarget = instanceOf("copy", "127.0.0.1:7002");
+      });
+    },
+    begin: {},
+    async holds(world) {
+      await expectRest(world, "restore");
+      await expectOneBackup(world);
+      expect((await theBackup(world))?.pins).toEqual([]);
+      expect((await operations(world, "restore"))[0]?.checks).toHaveLength(checkNames.length);
+      expect(world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.size).toBe(0);
+      expect(await world.ports.store.get(instanceName("copy"))).toBeUndefined();
     },
   },
   {

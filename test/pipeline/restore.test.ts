@@ -62,7 +62,7 @@ describe("a restore", () => {
       seen.push(options);
       return await load(instance, source, options, signal);
     });
-    await ask("restore.v1.requested", { instance: "copy", backup: nightly });
+    await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
     expect(seen).toHaveLength(2);
     expect(new Set(seen.map((options) => JSON.stringify({ ...options, onProgress: undefined }))).size).toBe(2);
   });
@@ -76,7 +76,7 @@ describe("a restore", () => {
       world.clock.jump(2 * 3600_000); // the retry comes after the keys' time
       throw new StatusError("UNAVAILABLE", "the link broke");
     });
-    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly });
+    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
     expect(operation?.error).toBeUndefined();
   });
 
@@ -89,7 +89,7 @@ describe("a restore", () => {
       for (const [name, { expireTimeMs }] of target ?? []) if (expireTimeMs !== -1) target?.delete(name);
       return result;
     });
-    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly });
+    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
     expect(operation?.error).toBeUndefined();
   });
 
@@ -108,7 +108,7 @@ describe("a restore", () => {
       }
       return await load(instance, source, options, signal);
     });
-    await ask("restore.v1.requested", { instance: "copy", backup: nightly });
+    await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
     expect((await world.ports.store.get<Backup>(backupName("copy", "half")))?.data).toBeUndefined();
   });
 });

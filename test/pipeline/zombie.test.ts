@@ -151,7 +151,7 @@ describe("a load that stands still before it writes", () => {
     await world.ports.store.commit([{ kind: "create", path: copy.name, data: copy }]);
     await world.events.publish({
       type: "restore.v1.requested",
-      data: { instance: "copy", backup: nightly, requestId: "r" },
+      data: { instance: "copy", backup: nightly, allowShrink: true, requestId: "r" },
       attributes: {},
     });
     await deliver(taken("restore.v1.requested"));

@@ -214,6 +214,7 @@ export async function assertAtRest({ ports, operations }: Stage): Promise<void> 
   expect((await operations()).filter((operation) => !operation.done && !isSecondLook(operation))).toEqual([]);
   expect((await all<{ relayTime: string }>("outbox")).filter(({ relayTime }) => relayTime < soon)).toEqual([]);
   expect((await all<Instance>("instances")).filter(({ restoring }) => restoring !== undefined)).toEqual([]);
+  expect(await all("endpoints")).toEqual([]);
   const backups = await all<Backup>("backups");
   expect(backups.filter(({ state, pins }) => state === "CREATING" || pins.length > 0)).toEqual([]);
   for (const { name, creating, totalBackupCount, totalBackupSizeBytes } of await all<BackupCollection>(

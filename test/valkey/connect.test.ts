@@ -142,12 +142,41 @@ describe.each(Object.entries(calls))("%s", (_name, call) => {
 });
 
 describe("a describe", () => {
-  it("survives the refusal of CLIENT, CONFIG and FUNCTION", async () => {
+  it("leaves out what the ACL keeps from it: CONFIG and FUNCTION", async () => {
     const instance = instanceAt(server.endpoint, { authUser: "blind", authSecret: "secret:sesame" });
-    await expect(valkey.describe(instance, calm())).resolves.toMatchObject({
-      functionCount: 0,
-      maxBulkBytes: 536_870_912,
-    });
+    const found = await valkey.describe(instance, calm());
+    const hidden = ["functionCount", "functionLibraries", "databaseCount", "maxBulkBytes"];
+    expect(hidden.filter((field) => field in found)).toEqual([]);
+    expect(found).toMatchObject({ product: "Valkey", maxMemoryPolicy: "noeviction", modules: [] });
+  });
+
+  it("counts libraries where it may not list them", async () => {
+    const withPassword = (...words: string[]) => send(server.endpoint, ["AUTH", "sesame"], words);
+    await withPassword("FUNCTION", "LOAD", "#!lua name=mine\nserver.register_function('f', function() return 1 end)");
+    await withPassword("ACL", "SETUSER", "counter", "on", ">sesame", "~*", "+@all", "-function", "+function|stats");
+    const asCounter = instanceAt(server.endpoint, { authUser: "counter", authSecret: "secret:sesame" });
+    const found = await valkey.describe(asCounter, calm());
+    expect([found.functionCount, "functionLibraries" in found]).toEqual([1, false]);
+    const asDefault = instanceAt(server.endpoint, { authSecret: "secret:sesame" });
+    expect(await valkey.describe(asDefault, calm())).toMatchObject({ functionCount: 1, functionLibraries: ["mine"] });
+    await withPassword("FUNCTION", "FLUSH");
+  });
+
+  it("tells the limits that an operator has set", async () => {
+    const args = ["--databases", "3", "--maxmemory", "50mb", "--maxmemory-policy", "volatile-ttl"];
+    const small = await startValkey({ version: "8.0", args: [...args, "--proto-max-bulk-len", "1mb"] });
+    try {
+      const found = await valkey.describe(instanceAt(small.endpoint), calm());
+      expect(found).toMatchObject({
+        databaseCount: 3,
+        maxMemoryBytes: 52_428_800,
+        maxMemoryPolicy: "volatile-ttl",
+        maxBulkBytes: 1_048_576,
+      });
+      expect(found.systemMemoryBytes).toBeGreaterThan(52_428_800);
+    } finally {
+      await small.stop();
+    }
   });
 
   it("ends at once, with the signal's reason, when the server is silent", async () => {

@@ -6,6 +6,7 @@ import { command } from "../command.ts";
 import { readInstanceId } from "../names.ts";
 import type { Connection } from "../session.ts";
 import { table } from "../table.ts";
+import type { Denied } from "./permissions.ts";
 
 /** What was tried, and what came of it. `note`: it concerns restores into the instance, not its backups. */
 interface Probe {
@@ -97,11 +98,13 @@ async function begins(stream: AsyncIterable<Uint8Array>): Promise<string> {
   throw new StatusError("UNAVAILABLE", "the snapshot ended before it began");
 }
 
-function rightsText(denied: string[] | undefined): Pick<Probe, "state" | "message"> {
+function rightsText(denied: Denied | undefined): Pick<Probe, "state" | "message"> {
   if (denied === undefined)
     return { state: "note", message: "whether the ACL allows it is not known: ACL DRYRUN is refused" };
-  if (denied.length === 0) return ok("the ACL allows it");
-  return { state: "note", message: `the ACL lacks ${denied.map((name) => `+${name}`).join(" ")}` };
+  const grants = (names: string[]): string => names.map((name) => `+${name}`).join(" ");
+  if (denied.needed.length > 0) return { state: "note", message: `the ACL lacks ${grants(denied.needed)}` };
+  if (denied.useful.length === 0) return ok("the ACL allows it");
+  return { state: "note", message: `the ACL allows it; its checks could tell more with ${grants(denied.useful)}` };
 }
 
 const ok = (message: string) => ({ state: "ok" as const, message });

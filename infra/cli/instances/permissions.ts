@@ -3,8 +3,16 @@ import { StatusError } from "../../../shared/error.ts";
 import { addressOf, type ResolveSecret } from "../../../shared/valkey/address.ts";
 import { withClient } from "../../../shared/valkey/connect.ts";
 
+/** Commands that the ACL denies, as it writes them: `client|setname`. */
+export interface Denied {
+  /** Without them a restore fails. */
+  needed: string[];
+  /** Without them its preflight cannot tell all. */
+  useful: string[];
+}
+
 /** What a restore sends, with arguments that are never executed. */
-const restoreCommands = [
+const neededCommands = [
   ["RESTORE", "valkeep", "0", "x"],
   ["SELECT", "1"],
   ["FUNCTION", "LOAD", "x"],
@@ -13,30 +21,39 @@ const restoreCommands = [
   ["CLIENT", "KILL", "ID", "1"],
 ];
 
+/** What its preflight asks besides. */
+const usefulCommands = [
+  ["CONFIG", "GET", "databases"],
+  ["FUNCTION", "LIST"],
+];
+
 /**
- * Of the commands that a restore needs, those that the ACL denies the instance's user, asked by `ACL DRYRUN`, which executes
+ * Of the commands that a restore sends, those that the ACL denies the instance's user, asked by `ACL DRYRUN`, which executes
  * nothing. `undefined`: the server does not let us ask, or is older than 7.0.
  */
 export async function deniedToRestore(
   instance: Instance,
   resolveSecret: ResolveSecret,
   signal: AbortSignal,
-): Promise<string[] | undefined> {
+): Promise<Denied | undefined> {
   const address = await addressOf(instance, resolveSecret);
   return await withClient(address, signal, async (ask) => {
-    const denied: string[] = [];
-    for (const words of restoreCommands) {
-      const answer = await allowedAnswer(ask("ACL", "DRYRUN", address.user, ...words));
-      if (answer === undefined) return undefined;
-      if (answer !== "OK") denied.push(nameOf(words));
-    }
+    const denied: Denied = { needed: [], useful: [] };
+    for (const [kind, commands] of [
+      ["needed", neededCommands],
+      ["useful", usefulCommands],
+    ] as const)
+      for (const words of commands) {
+        const answer = await allowedAnswer(ask("ACL", "DRYRUN", address.user, ...words));
+        if (answer === undefined) return undefined;
+        if (answer !== "OK") denied[kind].push(nameOf(words));
+      }
     return denied;
   });
 }
 
-/** As an ACL writes it: `client|setname`. */
 function nameOf([command = "", subcommand = ""]: string[]): string {
-  const isContainer = command === "CLIENT" || command === "FUNCTION";
+  const isContainer = ["CLIENT", "CONFIG", "FUNCTION"].includes(command);
   return (isContainer ? `${command}|${subcommand}` : command).toLowerCase();
 }
 

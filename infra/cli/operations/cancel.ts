@@ -16,7 +16,7 @@ export const cancel = command({
     const error = new StatusError("CANCELLED", "cancelled with valkeep operations cancel");
     if (!(await endOperation(ports, name, error, true)))
       throw new StatusError("FAILED_PRECONDITION", `${name} has ended already`);
-    if (found?.data.verb === "restore")
+    if (found?.data.plan !== undefined)
       session.say("what it has loaded stays in the target: empty that before the next restore");
     await printDocument(session, name);
   },

@@ -31,7 +31,10 @@ export const list = command({
   },
 });
 
-const optional = ["requestId", "endTime", "error", "response", "plan", "progress.doneBytes", "progress.totalBytes"];
+const optional = [
+  ...["requestId", "endTime", "error", "response", "plan", "checks", "dryRunTarget"],
+  ...["progress.doneBytes", "progress.totalBytes"],
+];
 
 function rowOf({ name, target, createTime, endTime, done, error, progress }: Operation): Cell[] {
   const state = done ? (error?.code ?? "DONE") : `at ${progress.step}`;

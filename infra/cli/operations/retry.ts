@@ -21,7 +21,9 @@ export const retry = command({
     const { type } = found.request;
     const requestId = ports.ids.uuid();
     const id = operationIdFor(type, `retry ${name} ${requestId}`);
-    const again = await begin(ports, id, type, repeated(found, requestId));
+    const again = await begin(ports, id, type, repeated(found, requestId), async ({ operation }) => {
+      if (found.dryRunTarget !== undefined) operation.dryRunTarget = found.dryRunTarget;
+    });
     session.say(`${again} does it again`);
     return await conclude(again, flags.async, ports, session);
   },

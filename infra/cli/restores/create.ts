@@ -1,11 +1,13 @@
 import { parseObjectUri, requestIdOf } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
+import { checkTable } from "../check-table.ts";
 import { asyncFlag, command, requestIdFlag } from "../command.ts";
 import { conclude } from "../conclude.ts";
 import { accessFlags } from "../instances/flags.ts";
 import { readBackupName } from "../names.ts";
-import { targetOf } from "./target.ts";
+import { waitFor } from "../wait.ts";
+import { shapeFlags, targetOf } from "./target.ts";
 
 export const create = command({
   positionals: {},
@@ -23,11 +25,13 @@ export const create = command({
     to: {
       type: "string",
       value: "TARGET",
-      help: "the id of a registered instance, or HOST:PORT, which is registered",
+      help: "the id of a registered instance, or HOST:PORT, which is registered, as large as the backup's",
       isRequired: true,
     },
+    "dry-run": { type: "boolean", help: "only check whether it would go, and show each check" },
+    "allow-shrink": { type: "boolean", help: "take a target that is smaller than the backup's" },
     ...accessFlags,
-    location: { type: "string", value: "REGION", help: "of a HOST:PORT that is not registered" },
+    ...shapeFlags,
     "request-id": { ...requestIdFlag["request-id"], read: requestIdOf },
     ...asyncFlag,
   },
@@ -37,15 +41,20 @@ export const create = command({
     const { backup, "gcs-source-uris": uris, "request-id": requestId } = flags;
     if ((backup === undefined) === (uris === undefined))
       throw new StatusError("INVALID_ARGUMENT", "expected one of --backup and --gcs-source-uris");
-    const { instance, register } = await targetOf(flags, session);
+    const { instance, decide } = await targetOf(flags, session);
     const { ports } = await session.connect();
     const data = {
       instance,
       ...(backup !== undefined && { backup }),
       ...(uris !== undefined && { gcsSourceUris: uris.split(",") }),
+      ...(flags["dry-run"] && { dryRun: true }),
+      ...(flags["allow-shrink"] && { allowShrink: true }),
       ...(requestId !== undefined && { requestId }),
     };
-    const name = await submit(ports, "restore.v1.requested", data, register);
-    return await conclude(name, flags.async, ports, session);
+    const name = await submit(ports, "restore.v1.requested", data, decide);
+    if (!flags["dry-run"] || flags.async) return await conclude(name, flags.async, ports, session);
+    const operation = await waitFor(name, ports, session);
+    session.print(operation, checkTable(operation.checks ?? []));
+    return undefined;
   },
 });

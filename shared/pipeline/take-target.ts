@@ -1,0 +1,37 @@
+import type { Endpoint, Instance } from "../backup/backup.ts";
+import { endpointName } from "../backup/name.ts";
+import { StatusError } from "../error.ts";
+import type { Change } from "./change.ts";
+import { lockedBy } from "./held.ts";
+import { registered } from "./registered.ts";
+
+/**
+ * Takes an instance for a restore: one at a time writes into it, and into its endpoint, which other instances may be
+ * registered with too. The endpoint has a document of its own for that, since two admissions at once would not see each
+ * other's locks on two instances; both write this one.
+ */
+export async function takeTarget(change: Change, instanceId: string): Promise<void> {
+  const instance = await registered(change, instanceId);
+  const name = endpointName(instance.endpoint);
+  await assertFree(change, instance);
+  change.put(instance.name, { ...instance, restoring: change.operation.name });
+  change.hold({ kind: "lock", path: instance.name, field: "restoring" });
+  change.put(name, { name, restoring: change.operation.name } satisfies Endpoint);
+  change.hold({ kind: "endpoint", path: name });
+}
+
+/** FAILED_PRECONDITION while another restore writes into the instance, or into its endpoint. Takes nothing. */
+export async function assertFree(change: Change, instance: Instance): Promise<void> {
+  const writer = await writerOf(change, instance);
+  if (writer === undefined) return;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `${instance.name} at ${instance.endpoint} is being restored by ${writer}: one restore at a time; wait for it or cancel it`,
+  );
+}
+
+/** The live restore, other than this Operation, that writes into the instance, or into its endpoint as another instance. */
+export async function writerOf(change: Change, { endpoint, restoring }: Instance): Promise<string | undefined> {
+  const elsewhere = await change.read<Endpoint>(endpointName(endpoint));
+  return (await lockedBy(restoring, change)) ?? (await lockedBy(elsewhere?.restoring, change));
+}
