@@ -1,5 +1,6 @@
 import type { Instance, RdbFacts } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
+import type { Inspection } from "../backup/health.ts";
 
 /**
  * Everything that one delivery can reach outside itself, as one object: whoever wraps it can see, delay and cut every
@@ -212,6 +213,8 @@ export interface LoadResult {
  */
 export interface Valkey {
   describe(instance: Instance, signal: AbortSignal): Promise<Server>;
+  /** What health is judged by, of the server or, in a cluster, of each shard's primary; answers although slots are moving. */
+  inspect(instance: Instance, signal: AbortSignal): Promise<Inspection[]>;
   /** How many shards the instance has now; shards are numbered from 0. */
   shardCount(instance: Instance, signal: AbortSignal): Promise<number>;
   /** One shard's RDB file as a stream. A stream that ends early or stalls throws UNAVAILABLE. */

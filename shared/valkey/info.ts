@@ -3,6 +3,8 @@ export interface Info {
   get(name: string): string | undefined;
   /** 0 where it is absent. */
   number(name: string): number;
+  /** Every field but those of databases and modules. */
+  fields: Record<string, string>;
   databases: Record<string, { keys: number; expires: number }>;
   moduleCount: number;
 }
@@ -19,7 +21,7 @@ export function parseInfo(text: string): Info {
     else fields.set(name, value);
   }
   const number = (name: string) => Number(fields.get(name) ?? 0);
-  return { get: (name) => fields.get(name), number, databases, moduleCount };
+  return { get: (name) => fields.get(name), number, fields: Object.fromEntries(fields), databases, moduleCount };
 }
 
 /** `n` of `…,name=n,…`. */
