@@ -96,6 +96,20 @@ export interface ObjectInfo {
 export interface BucketInfo {
   location: string;
   locationType: "region" | "dual-region" | "multi-region";
+  protection: BucketProtection;
+}
+
+/** What keeps a bucket's objects from strangers and from mistakes. */
+export interface BucketProtection {
+  /** `enforced`: nobody can make anything in it public. */
+  publicAccessPrevention: "enforced" | "inherited";
+  /** Access is told by IAM alone, not by lists on single objects. */
+  uniformBucketLevelAccess: boolean;
+  versioning: boolean;
+  /** How long what was deleted can be brought back; 0: not at all. */
+  softDeleteSeconds: number;
+  /** How long an object cannot be deleted; 0: it can be at once. */
+  retentionSeconds: number;
 }
 
 /** Objects: Cloud Storage. */
