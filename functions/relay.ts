@@ -31,7 +31,12 @@ async function alone(path: string, ports: Ports, act: () => Promise<void>): Prom
 }
 
 /** Puts what failed behind the others, by `relayTime`. */
-async function putOff({ path, data, updateTime }: Doc<OutboxEntry | Task>, ports: Ports, now: number, timing: Timing) {
+async function putOff<T extends OutboxEntry | Task>(
+  { path, data, updateTime }: Doc<T>,
+  ports: Ports,
+  now: number,
+  timing: Timing,
+) {
   const relayTime = timeOf(now + 5 * timing.neglect);
   await ports.store.commit([{ kind: "put", path, data: { ...data, relayTime }, updateTime }]);
 }
@@ -47,9 +52,12 @@ async function publishOutbox(ports: Ports, now: number, timing: Timing): Promise
     const { path, data } = doc;
     ports.log("INFO", "relayed", { event: idOf(path), type: data.type });
     if (!(await alone(path, ports, () => publish([{ id: idOf(path), entry: data }], ports))))
-      await alone(path, ports, () => putOff(doc, ports, now, timing));
+      await alone(path, ports, () => putOff({ ...doc, data: overdue(data) }, ports, now, timing));
   }
 }
+
+/** Remembers since when an entry waits: its `relayTime` no longer tells. */
+const overdue = (entry: OutboxEntry): OutboxEntry => ({ ...entry, dueTime: entry.dueTime ?? entry.relayTime });
 
 async function wakeTasks(ports: Ports, now: number, timing: Timing): Promise<void> {
   const due = await ports.store.query<Task>({

@@ -21,6 +21,8 @@ export interface Instance {
   replicaCount: number;
   engineVersion?: string;
   automatedBackupConfig: AutomatedBackupConfig;
+  /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
+  backupObjective?: number;
   deletionProtectionEnabled: boolean;
   createTime: string;
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */

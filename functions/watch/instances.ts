@@ -1,0 +1,116 @@
+import type { Instance } from "../../shared/backup/backup.ts";
+import type { FindingKind, Look, Symptom } from "../../shared/backup/finding.ts";
+import { health, healthKinds } from "../../shared/backup/health.ts";
+import { overdue } from "../../shared/backup/objective.ts";
+import { asStatusError, StatusError } from "../../shared/error.ts";
+import { newestVerified } from "../../shared/pipeline/newest-backup.ts";
+import type { Doc, Job, Store } from "../../shared/pipeline/ports.ts";
+import { jobKinds, jobSymptoms } from "./jobs.ts";
+import { alone, type Round } from "./round.ts";
+
+/** Servers that one round inspects; the next one goes on with the others. */
+const inspections = 60;
+/** How many of them at a time. */
+const width = 6;
+/** How long one server may take, in milliseconds. */
+const patience = 10_000;
+
+const serverKinds: readonly FindingKind[] = [...healthKinds, "instance-unreachable"];
+
+/** What of an instance was found, and what could not be told. */
+type Part = Pick<Look, "symptoms" | "unread">;
+
+/**
+ * Every instance, from where the last round's inspections ended: its newest backup, its job and, for the first of them, its
+ * server. Ends early when the round's time is over; then the next one begins with what was left.
+ */
+export async function* instanceLooks(round: Round): AsyncGenerator<Look> {
+  const jobs = await allJobs(round);
+  let left = inspections;
+  for await (const instances of inTurn(round.ports.store, round.inspected)) {
+    if (round.signal.aborted) return;
+    const chosen = instances.slice(0, left);
+    left -= chosen.length;
+    const looks = instances.map((instance) =>
+      alone(instance.name, round, () => instanceLook(instance, round, jobs, chosen.includes(instance))),
+    );
+    for (const look of await Promise.all(looks)) if (look !== undefined) yield look;
+    round.inspected = (round.signal.aborted ? instances : chosen).at(-1)?.name ?? round.inspected;
+  }
+}
+
+/** All jobs by their ids; `undefined` while the scheduler does not tell. */
+async function allJobs(round: Round): Promise<ReadonlyMap<string, Job> | undefined> {
+  const jobs = await alone("jobs", round, () => round.ports.scheduler.list());
+  return jobs && new Map(jobs.map((job) => [job.id, job]));
+}
+
+/** All instances, some at a time, those behind `last` first. */
+async function* inTurn(store: Store, last: string | undefined): AsyncGenerator<Instance[]> {
+  const start: Doc | undefined = last === undefined ? undefined : { path: last, data: {}, updateTime: "" };
+  for (let after = start, isSecond = last === undefined; ; ) {
+    const found: Doc<Instance>[] = await store.query<Instance>({
+      collection: "instances",
+      limit: width,
+      ...(after !== undefined && { after }),
+    });
+    const page = found.filter(({ path }) => !isSecond || last === undefined || path <= last);
+    if (page.length > 0) yield page.map(({ data }) => data);
+    after = found.at(-1);
+    const isEnd = found.length < width || page.length < found.length;
+    if (isEnd && isSecond) return;
+    if (isEnd) [after, isSecond] = [undefined, true];
+  }
+}
+
+async function instanceLook(
+  instance: Instance,
+  round: Round,
+  jobs: ReadonlyMap<string, Job> | undefined,
+  isInspected: boolean,
+): Promise<Look> {
+  const newest = await newestVerified(round.ports.store, instance);
+  const jobFaults = jobs && (await jobSymptoms(round, instance, jobs));
+  const server = isInspected ? await serverPart(instance, round) : { symptoms: [], unread: serverKinds };
+  return {
+    resource: instance.name,
+    time: round.time,
+    symptoms: [...overdue(instance, newest, round.time), ...(jobFaults ?? []), ...server.symptoms],
+    unread: [...(jobFaults === undefined ? jobKinds : []), ...server.unread],
+  };
+}
+
+/** The health of the server; that it does not answer is a symptom of its own, and says nothing of the rest. */
+async function serverPart(instance: Instance, round: Round): Promise<Part> {
+  try {
+    const readings = health(await inspected(instance, round));
+    const unread = readings.filter(({ state }) => state === "UNREAD").map(({ kind }) => kind);
+    const symptoms = readings.flatMap(({ kind, state, message, advice }): Symptom[] =>
+      state === "OK" || state === "UNREAD" ? [] : [{ kind, severity: state, message, advice }],
+    );
+    return { symptoms, unread };
+  } catch (error) {
+    if (round.signal.aborted) return { symptoms: [], unread: serverKinds };
+    const { message } = asStatusError(error);
+    const advice = `valkeep instances check ${instance.name.slice("instances/".length)} tries it step by step.`;
+    const symptom = { kind: "instance-unreachable", severity: "WARNING", message, advice } as const;
+    return { symptoms: [symptom], unread: healthKinds };
+  }
+}
+
+/** A server that stays silent is given up in time. */
+async function inspected(instance: Instance, { ports, signal }: Round) {
+  const over = new AbortController();
+  const answered = new AbortController();
+  const late = ports.clock.sleep(patience, AbortSignal.any([answered.signal, signal])).then(() => {
+    const error = new StatusError("UNAVAILABLE", `${instance.endpoint} gave no answer within ${patience / 1000} s`);
+    over.abort(error);
+    throw error;
+  });
+  try {
+    return await Promise.race([ports.valkey.inspect(instance, AbortSignal.any([over.signal, signal])), late]);
+  } finally {
+    answered.abort();
+    await late.catch(() => undefined);
+  }
+}
