@@ -1,5 +1,5 @@
 import { timeOf } from "../shared/backup/duration.ts";
-import type { Look } from "../shared/backup/finding.ts";
+import { type Look, type WatchRecord, watchRecord } from "../shared/backup/finding.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
 import { record } from "../shared/pipeline/record.ts";
@@ -9,7 +9,7 @@ import { instanceLooks } from "./watch/instances.ts";
 import { vitalJobLooks } from "./watch/jobs.ts";
 import { operationLooks } from "./watch/operations.ts";
 import { outboxLook } from "./watch/outbox.ts";
-import { alone, type Round, type WatchRecord, watchRecord } from "./watch/round.ts";
+import { alone, type Round } from "./watch/round.ts";
 
 /** How long one round takes at most, in milliseconds; what is left then is looked at in the next. */
 const patience = 240_000;

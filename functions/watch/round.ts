@@ -12,15 +12,6 @@ export interface Round {
   inspected: string | undefined;
 }
 
-/** What a round leaves for the next one, and for whoever asks whether somebody watches. `watches/last` */
-export interface WatchRecord {
-  /** When the last round that came to its end began. */
-  time: string;
-  inspected?: string;
-}
-
-export const watchRecord = "watches/last";
-
 /** Nothing that goes wrong with one thing keeps the others from being looked at; then there is no answer. */
 export async function alone<T>(what: string, { ports }: Round, act: () => Promise<T>): Promise<T | undefined> {
   try {

@@ -61,6 +61,16 @@ export interface Outcome {
   alert?: "raised" | "cleared";
 }
 
+/** What a round of `watch` leaves for the next one, and for whoever asks whether somebody watches. */
+export interface WatchRecord {
+  /** When the last round that came to its end began. */
+  time: string;
+  /** The instance whose server was inspected last. */
+  inspected?: string;
+}
+
+export const watchRecord = "watches/last";
+
 /** How long a cleared finding is kept, in seconds. */
 export const clearedLife = 7 * 86_400;
 

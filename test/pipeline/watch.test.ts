@@ -1,8 +1,15 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { type WatchRecord, watchRecord } from "../../functions/watch/round.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import { later, timeOf } from "../../shared/backup/duration.ts";
-import { clearedLife, type Finding, type FindingKind, findingName, type Look } from "../../shared/backup/finding.ts";
+import {
+  clearedLife,
+  type Finding,
+  type FindingKind,
+  findingName,
+  type Look,
+  type WatchRecord,
+  watchRecord,
+} from "../../shared/backup/finding.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
