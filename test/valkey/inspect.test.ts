@@ -6,8 +6,9 @@ import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.
 import { health, healthKinds } from "../../shared/backup/health.ts";
 import { createMemoryValkey } from "../../shared/memory/valkey.ts";
 import type { Valkey } from "../../shared/pipeline/ports.ts";
+import { check } from "../../shared/rdb/check.ts";
 import { send } from "./client.ts";
-import { calm, instanceAt, valkey } from "./fixture.ts";
+import { calm, instanceAt, snapshotOf, valkey } from "./fixture.ts";
 
 const password = "sesame";
 let server: ValkeyServer;
@@ -74,5 +75,28 @@ describe("a real server", () => {
     await rm(join(server.directory, "dump.rdb"), { recursive: true });
     await saved();
     expect(await faultsOf(valkey)).toEqual([]);
+  });
+});
+
+describe("a server that cannot save, and so refuses PING and all writes", () => {
+  let failing: ValkeyServer;
+  beforeAll(async () => {
+    failing = await startValkey({ version: "8.0", args: ["--save", "3600 1"] });
+    await send(failing.endpoint, ["SET", "key", "value"]);
+    await mkdir(join(failing.directory, "dump.rdb", "in-the-way"), { recursive: true });
+    await send(failing.endpoint, ["BGSAVE"]);
+    await sleep(500);
+    await expect(send(failing.endpoint, ["PING"])).rejects.toThrow("MISCONF");
+  });
+  afterAll(() => failing?.stop());
+
+  it("says so", async () => {
+    expect(await faultsOf(valkey, instanceAt(failing.endpoint))).toEqual(["bgsave-failed"]);
+  });
+
+  it("is described and gives a snapshot all the same: now it is needed most", async () => {
+    const { databases } = await valkey.describe(instanceAt(failing.endpoint), calm());
+    expect(databases).toEqual({ "0": { keys: 1, expires: 0 } });
+    expect((await check([await snapshotOf(failing.endpoint)])).keys).toBe(1);
   });
 });
