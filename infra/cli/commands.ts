@@ -117,7 +117,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./schedules/run.ts")).run,
   },
   status: {
-    summary: "show at a glance how every instance is protected, and what is wrong",
+    summary: "show at a glance how every instance is protected; exit code 1 where something is CRITICAL",
     load: async () => (await import("./status.ts")).status,
   },
   "findings list": {

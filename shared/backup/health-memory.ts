@@ -1,5 +1,5 @@
 import type { Check, Inspection, Verdict } from "./health.ts";
-import { fault, numberOf, ok, unread } from "./verdict.ts";
+import { fault, numberOf, ok, unread } from "./health-verdict.ts";
 
 /** A fork stops the server for as long as it takes; from here on clients notice, in microseconds. */
 const slowForkMicros = 1_000_000;

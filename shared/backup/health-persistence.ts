@@ -1,6 +1,6 @@
 import type { Check, Inspection, Verdict } from "./health.ts";
+import { fault, numberOf, ok, unread } from "./health-verdict.ts";
 import { parseSaveRules, type SaveRule, worstLossSeconds } from "./save-rule.ts";
-import { fault, numberOf, ok, unread } from "./verdict.ts";
 
 /** A loss window that is longer deserves a word, in seconds: that of the rules that Valkey comes with (valkey.conf, `save`). */
 const usualLossSeconds = 3600;

@@ -1,5 +1,5 @@
 import type { Check, Inspection, Verdict } from "./health.ts";
-import { fault, numberOf, ok, unread } from "./verdict.ts";
+import { fault, numberOf, ok, unread } from "./health-verdict.ts";
 
 /** A replica that was not heard of for so long is behind, in seconds; it reports every second (valkey.conf, repl-ping). */
 const lagSeconds = 10;
