@@ -27,16 +27,19 @@ type Part = Pick<Look, "symptoms" | "unread">;
 export async function* instanceLooks(round: Round): AsyncGenerator<Look> {
   const jobs = await allJobs(round);
   let left = inspections;
-  for await (const instances of inTurn(round.ports.store, round.inspected)) {
-    if (round.signal.aborted) return;
+  let reached = round.inspected;
+  for await (const instances of inTurn(round.ports.store, reached)) {
+    if (round.signal.aborted) break;
     const chosen = instances.slice(0, left);
     left -= chosen.length;
     const looks = instances.map((instance) =>
       alone(instance.name, round, () => instanceLook(instance, round, jobs, chosen.includes(instance))),
     );
     for (const look of await Promise.all(looks)) if (look !== undefined) yield look;
-    round.inspected = (round.signal.aborted ? instances : chosen).at(-1)?.name ?? round.inspected;
+    reached = instances.at(-1)?.name;
+    round.inspected = chosen.at(-1)?.name ?? round.inspected;
   }
+  if (round.signal.aborted) round.inspected = reached;
 }
 
 /** All jobs by their ids; `undefined` while the scheduler does not tell. */

@@ -379,6 +379,31 @@ describe("many instances", () => {
   });
 });
 
+describe("a round whose time is over", () => {
+  it("leaves the rest to the next ones, which go on behind it", async () => {
+    const ids = Array.from({ length: 500 }, (_, i) => `slow-${String(i).padStart(3, "0")}`);
+    for (const id of ids) {
+      const data: Instance = { ...instanceOf(id, endpoint), backupObjective: 0 };
+      data.automatedBackupConfig = { automatedBackupMode: "DISABLED", retentionSeconds: 86_400 };
+      await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
+    }
+    await world.clock.advance(2_000);
+    const { query } = world.ports.store;
+    world.ports.store.query = async (asked) => {
+      if (asked.collection.endsWith("/backups")) await world.clock.sleep(5_000);
+      return await query(asked);
+    };
+    const found = async () => (await openKinds(world)).filter((kind) => kind.startsWith("backup-overdue")).length;
+    const started = world.clock.now();
+    expect(await world.look()).toEqual(["done"]);
+    expect(world.clock.now() - started).toBeLessThan(300_000);
+    expect(await found()).toBeGreaterThan(200);
+    expect(await found()).toBeLessThan(400);
+    await world.look();
+    expect(await found()).toBe(500);
+  });
+});
+
 describe("an Operation", () => {
   it("that failed is in order once the same was asked again and went well", async () => {
     server.sends = Buffer.from("nonsense");
