@@ -32,10 +32,9 @@ export async function* instanceLooks(round: Round): AsyncGenerator<Look> {
     if (round.signal.aborted) break;
     const chosen = instances.slice(0, left);
     left -= chosen.length;
-    const looks = instances.map((instance) =>
-      alone(instance.name, round, () => instanceLook(instance, round, jobs, chosen.includes(instance))),
+    yield* await Promise.all(
+      instances.map((instance) => instanceLook(instance, round, jobs, chosen.includes(instance))),
     );
-    for (const look of await Promise.all(looks)) if (look !== undefined) yield look;
     reached = instances.at(-1)?.name;
     round.inspected = chosen.at(-1)?.name ?? round.inspected;
   }
@@ -72,15 +71,29 @@ async function instanceLook(
   jobs: ReadonlyMap<string, Job> | undefined,
   isInspected: boolean,
 ): Promise<Look> {
-  const newest = await newestVerified(round.ports.store, instance);
-  const jobFaults = jobs && (await jobSymptoms(round, instance, jobs));
-  const server = isInspected ? await serverPart(instance, round) : { symptoms: [], unread: serverKinds };
+  const { ports, time } = round;
+  const ledger = async () => overdue(instance, await newestVerified(ports.store, instance), time);
+  const job = async () => jobs && (await jobSymptoms(round, instance, jobs));
+  const parts = await Promise.all([
+    partOf(["backup-overdue"], alone(`backups of ${instance.name}`, round, ledger)),
+    partOf(jobKinds, alone(`job of ${instance.name}`, round, job)),
+    isInspected ? serverPart(instance, round) : partOf(serverKinds, undefined),
+  ]);
   return {
     resource: instance.name,
-    time: round.time,
-    symptoms: [...overdue(instance, newest, round.time), ...(jobFaults ?? []), ...server.symptoms],
-    unread: [...(jobFaults === undefined ? jobKinds : []), ...server.unread],
+    time,
+    symptoms: parts.flatMap(({ symptoms }) => symptoms),
+    unread: parts.flatMap(({ unread }) => unread),
   };
+}
+
+/** What is wrong of these kinds; nothing can be said of them where there is no answer. */
+async function partOf(
+  kinds: readonly FindingKind[],
+  answer: Promise<Symptom[] | undefined> | undefined,
+): Promise<Part> {
+  const symptoms = await answer;
+  return symptoms === undefined ? { symptoms: [], unread: kinds } : { symptoms, unread: [] };
 }
 
 /** The health of the server; that it does not answer is a symptom of its own, and says nothing of the rest. */
@@ -93,7 +106,7 @@ async function serverPart(instance: Instance, round: Round): Promise<Part> {
     );
     return { symptoms, unread };
   } catch (error) {
-    if (round.signal.aborted) return { symptoms: [], unread: serverKinds };
+    if (round.signal.aborted) return await partOf(serverKinds, undefined);
     const { message } = asStatusError(error);
     const advice = `valkeep instances check ${instance.name.slice("instances/".length)} tries it step by step.`;
     const symptom = { kind: "instance-unreachable", severity: "WARNING", message, advice } as const;

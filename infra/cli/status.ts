@@ -9,7 +9,7 @@ export const status = command({
 
   async run(_input, session) {
     const { ports } = await session.connect();
-    const found = await gather(ports);
+    const found = await gather(ports, session.say);
     session.print(found, screen(found));
     return found.findings.some(({ severity }) => severity === "CRITICAL") ? 1 : 0;
   },

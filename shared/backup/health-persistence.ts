@@ -47,13 +47,7 @@ function lossWindow(node: Inspection): Verdict {
   if (isAofOn(node)) return aofLoss(node);
   const rules = rulesOf(node);
   if (rules === undefined) return unread("save");
-  const changes = numberOf(node, "rdb_changes_since_last_save") ?? 0;
-  if (rules.length === 0)
-    return fault(
-      "WARNING",
-      `save is empty and the AOF is off: a crash loses everything since the start ${numberOf(node, "uptime_in_seconds") ?? "?"} s ago, or since the last BGSAVE by hand; ${changes} changes now`,
-      'Turn appendonly on, or give save rules such as "3600 1 300 100 60 10000".',
-    );
+  if (rules.length === 0) return nothingKept(node);
   const seconds = worstLossSeconds(rules);
   if (seconds === Number.POSITIVE_INFINITY)
     return fault(
@@ -66,6 +60,15 @@ function lossWindow(node: Inspection): Verdict {
     "WARNING",
     `a crash loses up to ${seconds} s of changes, by the save rules`,
     "Save more often, or turn appendonly on.",
+  );
+}
+
+function nothingKept(node: Inspection): Verdict {
+  const [uptime, changes] = ["uptime_in_seconds", "rdb_changes_since_last_save"].map((field) => numberOf(node, field));
+  return fault(
+    "WARNING",
+    `save is empty and the AOF is off: a crash loses everything since the start ${uptime ?? "?"} s ago or a BGSAVE by hand; ${changes ?? "?"} changes now`,
+    'Turn appendonly on, or give save rules such as "3600 1 300 100 60 10000".',
   );
 }
 

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
 import { ask, endpoint, inOrder, orders } from "../pipeline/watched.ts";
 import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
@@ -93,6 +94,23 @@ describe("status", () => {
     expect(stdout).toContain("and 24 more instances: valkeep instances list");
     expect(stdout).toMatch(/and \d+ more findings: valkeep findings list/);
     expect(stdout).toContain("10 failed within a day");
+  });
+
+  it("shows the rest while the scheduler does not answer", async () => {
+    world.ports.scheduler.list = () => Promise.reject(new StatusError("UNAVAILABLE", "the scheduler gave no answer"));
+    const { exitCode, stdout, stderr } = await status();
+    expect([exitCode, stderr]).toEqual([0, "the next runs are not known: the scheduler gave no answer\n"]);
+    expect(stdout).toContain("no findings");
+  });
+
+  it("shows the others where an instance cannot be understood", async () => {
+    const schedule = { automatedBackupMode: "ENABLED" as const, retentionSeconds: 86_400 };
+    const odd = { ...schedule, fixedFrequencySchedule: { startTime: { hours: 99 } } };
+    const data = { ...instanceOf("odd", endpoint), automatedBackupConfig: odd };
+    await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
+    const { stdout, stderr } = await status();
+    expect(stderr).toMatch(/^instances\/odd: cron/);
+    expect(stdout).toMatch(/\norders .* 26 h .*ok\n/);
   });
 
   it("says when nobody watches", async () => {

@@ -337,20 +337,40 @@ describe("one instance's trouble", () => {
     expect(silent?.message).toMatch(/127.0.0.1:7001 gave no answer within 10 s/);
   });
 
-  it("does not keep the others from being looked at: backups that cannot be read", async () => {
+  it("does not keep the others, nor the rest of it, from being looked at: backups that cannot be read", async () => {
     const { query } = world.ports.store;
     world.ports.store.query = async (asked) => {
       if (asked.collection === "backupCollections/bravo/backups") throw new StatusError("UNAVAILABLE", "no answer");
       return await query(asked);
     };
     expect(await world.look()).toEqual(["done"]);
-    expect(await openKinds(world)).toEqual([unreachable[0], unreachable[2]]);
+    expect(await openKinds(world)).toEqual(unreachable);
     expect(world.lines).toContainEqual(
       expect.objectContaining({
         message: "not looked at",
-        fields: expect.objectContaining({ what: "instances/bravo" }),
+        fields: expect.objectContaining({ what: "backups of instances/bravo" }),
       }),
     );
+  });
+});
+
+describe("a schedule that nobody can read", () => {
+  it("keeps neither the server nor the others from being looked at, and clears nothing", async () => {
+    await change<Instance>(world, orders, { backupObjective: 0 });
+    await world.clock.advance(2_000);
+    await world.look();
+    const config = { automatedBackupMode: "ENABLED" as const, retentionSeconds: 86_400 };
+    const fixedFrequencySchedule = { startTime: { hours: 99 } };
+    const doc = await world.ports.store.get(orders);
+    const data = { ...instanceOf("orders", endpoint), automatedBackupConfig: { ...config, fixedFrequencySchedule } };
+    await world.ports.store.commit([{ kind: "put", path: orders, data, updateTime: doc?.updateTime ?? "" }]);
+    world.valkey.stop(endpoint);
+    await world.look();
+    expect(await openKinds(world)).toEqual([
+      `backup-overdue ${orders}`,
+      `instance-unreachable ${orders}`,
+      `job-different ${orders}`,
+    ]);
   });
 });
 

@@ -5,6 +5,7 @@ import { parseInstanceName } from "../../../shared/backup/name.ts";
 import { ageOf, objectiveOf } from "../../../shared/backup/objective.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
 import { jobId } from "../../../shared/backup/schedule.ts";
+import { asStatusError } from "../../../shared/error.ts";
 import { newestVerified } from "../../../shared/pipeline/newest-backup.ts";
 import type { Job, Ports } from "../../../shared/pipeline/ports.ts";
 
@@ -36,8 +37,8 @@ export interface Status {
 
 const day = 86_400;
 
-/** Reads it all; the worst comes first. */
-export async function gather({ store, scheduler, clock }: Ports): Promise<Status> {
+/** Reads it all; the worst comes first. What cannot be read is said, and hides nothing else. */
+export async function gather({ store, scheduler, clock }: Ports, say: (line: string) => void): Promise<Status> {
   const time = timeOf(clock.now());
   const all = async <T>(query: Parameters<typeof store.query>[0]) =>
     (await store.query<T>(query)).map(({ data }) => data);
@@ -60,12 +61,21 @@ export async function gather({ store, scheduler, clock }: Ports): Promise<Status
       orderBy: { field: "createTime", direction: "desc" },
       limit: 1,
     }),
-    scheduler.list(),
+    scheduler.list().catch((error) => {
+      say(`the next runs are not known: ${asStatusError(error).message}`);
+      return [];
+    }),
     store.get<WatchRecord>(watchRecord),
   ]);
   const findings = open.sort(compareFindings);
-  const instances: Protection[] = [];
-  for (const instance of registered) instances.push(await protectionOf(instance, store, jobs, findings, time));
+  const instances = await Promise.all(
+    registered.map((instance) =>
+      protectionOf(instance, store, jobs, findings, time).catch((error) => {
+        say(`${instance.name}: ${asStatusError(error).message}`);
+        return unknownProtection(instance, findings);
+      }),
+    ),
+  );
   const [sweep] = sweeps;
   return {
     time,
@@ -94,9 +104,8 @@ async function protectionOf(
   const newest = await newestVerified(store, instance);
   const objective = objectiveOf(instance, now);
   const next = jobs.find((job) => job.id === jobId(id) && job.state === "ENABLED")?.scheduleTime;
-  const severity = findings.find(({ resource }) => resource === instance.name)?.severity;
   return {
-    instance: id,
+    ...unknownProtection(instance, findings),
     ...(newest !== undefined && {
       backup: newest.name,
       backupTime: newest.createTime,
@@ -104,8 +113,13 @@ async function protectionOf(
     }),
     ...(objective !== undefined && { objectiveSeconds: objective }),
     ...(next !== undefined && { nextTime: next }),
-    ...(severity !== undefined && { severity }),
   };
+}
+
+/** What is known of an instance without reading anything more. */
+function unknownProtection({ name }: Instance, findings: readonly Finding[]): Protection {
+  const severity = findings.find(({ resource }) => resource === name)?.severity;
+  return { instance: parseInstanceName(name), ...(severity !== undefined && { severity }) };
 }
 
 const ranks = ["CRITICAL", "WARNING", "INFO", undefined];
