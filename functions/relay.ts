@@ -31,12 +31,7 @@ async function alone(path: string, ports: Ports, act: () => Promise<void>): Prom
 }
 
 /** Puts what failed behind the others, by `relayTime`. */
-async function putOff<T extends OutboxEntry | Task>(
-  { path, data, updateTime }: Doc<T>,
-  ports: Ports,
-  now: number,
-  timing: Timing,
-) {
+async function putOff({ path, data, updateTime }: Doc<OutboxEntry | Task>, ports: Ports, now: number, timing: Timing) {
   const relayTime = timeOf(now + 5 * timing.neglect);
   await ports.store.commit([{ kind: "put", path, data: { ...data, relayTime }, updateTime }]);
 }

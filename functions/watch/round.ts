@@ -8,7 +8,7 @@ export interface Round {
   time: string;
   /** Aborted when its time is over. */
   signal: AbortSignal;
-  /** The instance whose server was inspected last: the next round goes on behind it. */
+  /** The instance whose server was inspected last, or that was reached when the time was over: the next round goes on behind it. */
   inspected: string | undefined;
 }
 

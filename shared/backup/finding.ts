@@ -65,7 +65,7 @@ export interface Outcome {
 export interface WatchRecord {
   /** When the last round that came to its end began. */
   time: string;
-  /** The instance whose server was inspected last. */
+  /** The instance behind which the next round goes on. */
   inspected?: string;
 }
 
