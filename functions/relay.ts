@@ -47,9 +47,12 @@ async function publishOutbox(ports: Ports, now: number, timing: Timing): Promise
     const { path, data } = doc;
     ports.log("INFO", "relayed", { event: idOf(path), type: data.type });
     if (!(await alone(path, ports, () => publish([{ id: idOf(path), entry: data }], ports))))
-      await alone(path, ports, () => putOff(doc, ports, now, timing));
+      await alone(path, ports, () => putOff({ ...doc, data: overdue(data) }, ports, now, timing));
   }
 }
+
+/** Remembers since when an entry waits: its `relayTime` no longer tells. */
+const overdue = (entry: OutboxEntry): OutboxEntry => ({ ...entry, dueTime: entry.dueTime ?? entry.relayTime });
 
 async function wakeTasks(ports: Ports, now: number, timing: Timing): Promise<void> {
   const due = await ports.store.query<Task>({

@@ -39,7 +39,8 @@ export const schedule = step<"instance.v1.changed", Instance | undefined>({
   },
 });
 
-function jobOf(instanceId: string, instance: Instance): Job | undefined {
+/** The job that an instance should have; `undefined` while it takes no automated backups. */
+export function jobOf(instanceId: string, instance: Instance): Job | undefined {
   const due = scheduleOf(instance);
   if (due === undefined) return undefined;
   const data = { instance: instanceId, backupType: "AUTOMATED", schedule: due };

@@ -16,8 +16,11 @@ import { snapshot } from "./snapshot.ts";
 import { sweep } from "./sweep.ts";
 import { verify } from "./verify.ts";
 
+/** The functions that take steps; the others leave no Operation. */
+export type StepFunction = Exclude<FunctionName, "relay" | "watch">;
+
 /** The map of the system: which function takes which steps. `routes` tells which topics reach it. */
-export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> = {
+export const steps: Record<StepFunction, readonly AnyStep[]> = {
   backup: [backup],
   snapshot: [snapshot],
   seal: [seal],

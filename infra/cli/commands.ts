@@ -122,6 +122,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "fire an instance's scheduled backup now",
     load: async () => (await import("./schedules/run.ts")).run,
   },
+  status: {
+    summary: "show at a glance how every instance is protected; exit code 1 where something is CRITICAL",
+    load: async () => (await import("./status.ts")).status,
+  },
+  "findings list": {
+    summary: "show what watch has found, the worst first",
+    load: async () => (await import("./findings/list.ts")).list,
+  },
   sweep: {
     summary: "delete what has expired and erase what was deleted",
     load: async () => (await import("./sweep.ts")).sweep,

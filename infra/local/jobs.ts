@@ -4,6 +4,8 @@ import { type EventType, topicOf } from "../../shared/backup/event.ts";
 
 const everyMinute = { id: "tick", type: "tick.v1", cron: "* * * * *", data: {} } as const;
 
+const everyQuarter = { id: "watch", type: "watch.v1", cron: "*/15 * * * *", data: {} } as const;
+
 const sweepCron = "17 * * * *";
 const everyHour = {
   id: "sweep",
@@ -12,7 +14,7 @@ const everyHour = {
   data: { schedule: { cron: sweepCron, timeZone: "Etc/UTC" } },
 } as const satisfies { type: EventType; [rest: string]: unknown };
 
-/** Makes the jobs that every valkeep needs, `valkeep-tick` and `valkeep-sweep`; what exists is brought up to date. */
+/** Makes the jobs that every valkeep needs, `valkeep-tick`, `valkeep-sweep` and `valkeep-watch`; what exists is brought up to date. */
 export async function createJobs(host: string, projectId: string, location: string): Promise<void> {
   const [apiEndpoint = "", port] = host.split(":");
   const client = new CloudSchedulerClient({
@@ -24,7 +26,7 @@ export async function createJobs(host: string, projectId: string, location: stri
   const parent = client.locationPath(projectId, location);
   try {
     await Promise.all(
-      [everyMinute, everyHour].map(async ({ id, type, cron, data }) => {
+      [everyMinute, everyHour, everyQuarter].map(async ({ id, type, cron, data }) => {
         const job = {
           name: `${parent}/jobs/valkeep-${id}`,
           schedule: cron,

@@ -25,6 +25,8 @@ export interface Instance {
   automatedBackupConfig: AutomatedBackupConfig;
   /** Absent: nothing is exported by itself. */
   exportPolicy?: ExportPolicy;
+  /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
+  backupObjective?: number;
   deletionProtectionEnabled: boolean;
   createTime: string;
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */

@@ -22,6 +22,13 @@ export function graceSeconds(text: string | undefined): number {
   throw new StatusError("INVALID_ARGUMENT", `grace ${text} is out of bounds: expected at most 3650d`);
 }
 
+/** How old the newest verified backup of an instance may be, in seconds; a minute to a year. */
+export function objectiveSeconds(text: string): number {
+  const seconds = parseDuration(text);
+  if (seconds >= 60 && seconds <= 366 * day) return seconds;
+  throw new StatusError("INVALID_ARGUMENT", `backup objective ${text} is out of bounds: expected 1m to 366d`);
+}
+
 /** `14d`, `36h` or `3600s` in seconds. A number without a unit is refused: nobody should guess it. */
 export function parseDuration(text: string): number {
   const found = /^(\d{1,12})([smhdw])$/.exec(text);

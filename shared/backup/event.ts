@@ -2,6 +2,7 @@ import { z } from "zod";
 import { StatusError } from "../error.ts";
 import { graceSeconds, ttlSeconds } from "./duration.ts";
 import { copyRetentionSeconds } from "./export-policy.ts";
+import { severities } from "./finding.ts";
 import {
   backupIdOf,
   bucketOf,
@@ -32,6 +33,9 @@ const operation = z.string().max(64);
 const schedule = z
   .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
   .superRefine((value, context) => explained(context, () => assertSchedule(value)));
+
+/** By which an alert is known: the finding's document, what it is and of which resource. */
+const alert = { finding: z.string(), kind: z.string(), resource: z.string(), severity: z.enum(severities) };
 
 /**
  * Every event, with the shape of its data. A request asks a function to act; a fact, in the past participle, says
@@ -147,6 +151,8 @@ export const events = {
   "instance.v1.changed": z.strictObject({ instance: instanceId, requestId }),
   /** Every minute: go on with what was left behind. */
   "tick.v1": z.strictObject({}),
+  /** Every quarter of an hour: look for what did not happen. */
+  "watch.v1": z.strictObject({}),
   /** A backup is ACTIVE. */
   "backup.v1.created": z.strictObject({ backup }),
   /** A backup was copied to an operator's bucket and the copy was checked. */
@@ -169,6 +175,10 @@ export const events = {
   "collection.v1.deleted": z.strictObject({ collection }),
   /** An instance holds what a restore was to bring. */
   "instance.v1.restored": z.strictObject({ instance, source: z.string() }),
+  /** Something is not as it should be, or is worse than it was told. */
+  "alert.v1.raised": z.strictObject({ ...alert, message: z.string(), advice: z.string() }),
+  /** It is in order again. */
+  "alert.v1.cleared": z.strictObject(alert),
   /** An Operation failed for good. Refusals are not told: they alarm nobody. */
   "operation.v1.failed": z.strictObject({
     operation: z.string(),
@@ -204,6 +214,7 @@ export const routes = {
   schedule: ["instance.v1.changed"],
   catalogue: ["rebuild.v1.requested", "recount.v1.requested", "orphans.v1.requested"],
   relay: ["tick.v1", "dead-letter"],
+  watch: ["watch.v1"],
 } as const satisfies Record<string, readonly (EventType | "dead-letter")[]>;
 
 export type FunctionName = keyof typeof routes;

@@ -1,6 +1,6 @@
 import { StatusError } from "../error.ts";
 import type { AutomatedBackupConfig, Instance } from "./backup.ts";
-import { retentionSeconds } from "./duration.ts";
+import { objectiveSeconds, retentionSeconds } from "./duration.ts";
 import { instanceName, parseInstanceName } from "./name.ts";
 
 /**
@@ -32,6 +32,8 @@ export interface InstanceFlags {
   startTimeHours?: string | undefined;
   /** `1d` to `365d`. */
   retention?: string | undefined;
+  /** `26h`; `schedule`: what the schedule implies, again. */
+  backupObjective?: string | undefined;
   deletionProtectionEnabled?: boolean | undefined;
   /** Forgets the user and the reference to the password. */
   clearAuth?: boolean | undefined;
@@ -72,7 +74,13 @@ export function newInstance(
 export function changedInstance(instance: Instance, flags: InstanceFlags): Instance {
   const { endpoint, location, mode, nodeType, shardCount, replicaCount } = flags;
   const { transitEncryptionMode, deletionProtectionEnabled } = flags;
-  const { caCertificate: oldCa, authUser: oldUser, authSecret: oldSecret, ...rest } = instance;
+  const {
+    caCertificate: oldCa,
+    authUser: oldUser,
+    authSecret: oldSecret,
+    backupObjective: oldObjective,
+    ...rest
+  } = instance;
   const encryption =
     transitEncryptionMode === undefined
       ? instance.transitEncryptionMode
@@ -83,6 +91,7 @@ export function changedInstance(instance: Instance, flags: InstanceFlags): Insta
   const caCertificate = isEncrypted ? (certificateOf(flags.caCertificate) ?? oldCa) : undefined;
   const authUser = userOf(flags.authUser) ?? (flags.clearAuth ? undefined : oldUser);
   const authSecret = secretReferenceOf(flags.authSecret) ?? (flags.clearAuth ? undefined : oldSecret);
+  const backupObjective = changedObjective(oldObjective, flags.backupObjective);
   return {
     ...rest,
     ...(endpoint !== undefined && { endpoint: endpointOf(endpoint) }),
@@ -96,6 +105,7 @@ export function changedInstance(instance: Instance, flags: InstanceFlags): Insta
     ...(authUser !== undefined && { authUser }),
     ...(authSecret !== undefined && { authSecret }),
     automatedBackupConfig: changedConfig(instance.automatedBackupConfig, flags),
+    ...(backupObjective !== undefined && { backupObjective }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };
 }
@@ -137,6 +147,11 @@ function secretReferenceOf(text: string | undefined): string | undefined {
   throw invalid(
     "malformed reference to a secret: expected env:NAME or file:PATH under the secrets directory, never the secret itself",
   );
+}
+
+function changedObjective(before: number | undefined, text: string | undefined): number | undefined {
+  if (text === undefined) return before;
+  return text === "schedule" ? undefined : objectiveSeconds(text);
 }
 
 function changedConfig(config: AutomatedBackupConfig, flags: InstanceFlags): AutomatedBackupConfig {

@@ -37,6 +37,8 @@ export interface Operation {
   endTime?: string;
   done: boolean;
   error?: OperationError;
+  /** It ended with an error that somebody was told of, `operation.v1.failed`; a refusal tells nobody. */
+  hasFailed?: true;
   /** What came of it: the resource that was made, counts. Small facts only. */
   response?: Record<string, string | number>;
   progress: Progress;

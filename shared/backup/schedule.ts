@@ -38,6 +38,24 @@ export function slotOf(schedule: Schedule, publishTime: string): string {
   return timeOf(slot.getTime());
 }
 
+/** How far runs are looked at: weeks and, for those that seldom come, so many runs show every gap that there is. */
+const horizon = { milliseconds: 35 * 86_400_000, leastRuns: 13, mostRuns: 1000 };
+
+/** The longest time between two runs of a schedule that follow each other, in seconds. */
+export function longestGap(schedule: Schedule, now: string): number {
+  const cron = cronOf(schedule);
+  const end = Date.parse(now) + horizon.milliseconds;
+  let longest = 0;
+  let last = cron.nextRun(new Date(now));
+  for (let run = 1; last !== null && run < horizon.mostRuns; run++) {
+    if (last.getTime() > end && run > horizon.leastRuns) break;
+    const next = cron.nextRun(last);
+    if (next !== null) longest = Math.max(longest, next.getTime() - last.getTime());
+    last = next;
+  }
+  return longest / 1000;
+}
+
 function cronOf({ cron, timeZone }: Schedule): Cron {
   const shown = `cron "${cron.slice(0, 60)}" in time zone "${timeZone.slice(0, 60)}"`;
   if (cron.trim().split(/\s+/).length !== 5) throw malformed(`${shown}: expected five fields`);

@@ -1,4 +1,4 @@
-import { type Bucket, Storage } from "@google-cloud/storage";
+import { type Bucket, type BucketMetadata, Storage } from "@google-cloud/storage";
 import { StatusError } from "../error.ts";
 import type { BucketInfo, ObjectInfo, Objects } from "../pipeline/ports.ts";
 import { within } from "./deadline.ts";
@@ -118,14 +118,26 @@ function lostIfGone(what: string): (error: unknown) => never {
 
 async function describe(bucket: Bucket): Promise<BucketInfo> {
   try {
-    const [{ location, locationType }] = await bucket.getMetadata();
+    const [{ location, locationType, ...settings }] = await bucket.getMetadata();
     if (location !== undefined && isLocationType(locationType))
-      return { location: location.toLowerCase(), locationType };
+      return { location: location.toLowerCase(), locationType, protection: protectionOf(settings) };
     throw new StatusError("UNKNOWN", `bucket ${bucket.name}: its location is ${location} of type ${locationType}`);
   } catch (error) {
     if (refusalOf(error)?.status !== 404) throw error;
     throw new StatusError("NOT_FOUND", `bucket ${bucket.name} does not exist: create it`, { cause: error });
   }
+}
+
+/** Cloud Storage leaves out what is off. https://cloud.google.com/storage/docs/json_api/v1/buckets#resource */
+function protectionOf(settings: BucketMetadata): BucketInfo["protection"] {
+  const { iamConfiguration, versioning, softDeletePolicy, retentionPolicy } = settings;
+  return {
+    publicAccessPrevention: iamConfiguration?.publicAccessPrevention === "enforced" ? "enforced" : "inherited",
+    uniformBucketLevelAccess: iamConfiguration?.uniformBucketLevelAccess?.enabled === true,
+    versioning: versioning?.enabled === true,
+    softDeleteSeconds: Number(softDeletePolicy?.retentionDurationSeconds ?? 0),
+    retentionSeconds: Number(retentionPolicy?.retentionPeriod ?? 0),
+  };
 }
 
 const isLocationType = (text: unknown): text is BucketInfo["locationType"] =>

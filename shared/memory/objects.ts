@@ -20,9 +20,20 @@ export interface MemoryObjects extends Objects {
   contents(bucket: string, object: string): Buffer | undefined;
 }
 
+/** A bucket in memory; protected as a vault should be, where the test does not say otherwise. */
+export type MemoryBucket = Omit<BucketInfo, "protection"> & Partial<Pick<BucketInfo, "protection">>;
+
+const wellProtected: BucketInfo["protection"] = {
+  publicAccessPrevention: "enforced",
+  uniformBucketLevelAccess: true,
+  versioning: false,
+  softDeleteSeconds: 604_800,
+  retentionSeconds: 0,
+};
+
 /** Objects in memory, in the buckets that are handed in. Reads come in chunks of `chunkBytes`, 16 KiB by default. */
 export function createMemoryObjects(
-  buckets: Record<string, BucketInfo>,
+  buckets: Record<string, MemoryBucket>,
   options: { chunkBytes?: number; now?: () => number } = {},
 ): MemoryObjects {
   const { chunkBytes = 16_384, now = () => Date.UTC(2026, 0, 1) } = options;
@@ -36,7 +47,7 @@ export function createMemoryObjects(
     return stored.get(uri(bucket, object));
   }
 
-  function assertBucket(bucket: string): BucketInfo {
+  function assertBucket(bucket: string): MemoryBucket {
     const info = Object.hasOwn(buckets, bucket) ? buckets[bucket] : undefined;
     if (info === undefined) throw new StatusError("UNAVAILABLE", `bucket ${bucket} does not exist: create it`);
     return info;
@@ -77,7 +88,7 @@ export function createMemoryObjects(
   return {
     async describe(bucket) {
       if (!Object.hasOwn(buckets, bucket)) throw new StatusError("NOT_FOUND", `bucket ${bucket} does not exist`);
-      return { ...assertBucket(bucket) };
+      return { protection: wellProtected, ...assertBucket(bucket) };
     },
     async stat(bucket, object) {
       const found = find(bucket, object);

@@ -1,4 +1,5 @@
 import type { Instance } from "../backup/backup.ts";
+import type { Inspection } from "../backup/health.ts";
 import { StatusError } from "../error.ts";
 import type { LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
@@ -15,6 +16,8 @@ export interface MemoryServer {
   runId: string;
   /** Overrides what `describe` answers. */
   answers: Partial<Server>;
+  /** What differs of INFO and of the settings that `inspect` answers; a setting that is `undefined` cannot be read. */
+  inspected: { info?: Record<string, string>; config?: { [K in keyof Inspection["config"]]?: string | undefined } };
   /** What its snapshots send in place of its keys, to stand for a server that sends something else. */
   sends: Uint8Array | undefined;
 }
@@ -47,6 +50,7 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
         functions: new Set<string>(),
         runId: `run-${servers.size + 1}`,
         answers: {},
+        inspected: {},
         sends: undefined,
       };
       servers.set(endpoint, server);
@@ -54,6 +58,7 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
     },
     stop: (endpoint) => void servers.delete(endpoint),
     describe: async (instance) => described(find(instance)),
+    inspect: async (instance) => [inspection(instance.endpoint, find(instance))],
     shardCount: async (instance) => find(instance).shards.length,
     async *snapshot(instance, shard, signal) {
       const server = find(instance);
@@ -98,6 +103,42 @@ function described({ shards, functions, runId, answers }: MemoryServer): Server 
     maxBulkBytes: 536_870_912,
     ...answers,
   };
+}
+
+/** A server in good health, but for what the test says. */
+function inspection(endpoint: string, { inspected }: MemoryServer): Inspection {
+  const info = {
+    redis_version: "7.2.4",
+    valkey_version: "8.0.1",
+    role: "master",
+    uptime_in_seconds: "7200",
+    server_time_usec: "1767225600000000",
+    used_memory: "1000000",
+    used_memory_rss: "10000000",
+    mem_not_counted_for_evict: "0",
+    total_system_memory: "16000000000",
+    maxmemory: "0",
+    latest_fork_usec: "300",
+    rdb_changes_since_last_save: "0",
+    rdb_last_save_time: "1767225000",
+    rdb_bgsave_in_progress: "0",
+    rdb_last_bgsave_status: "ok",
+    rdb_last_cow_size: "0",
+    aof_enabled: "0",
+    ...inspected.info,
+  };
+  const config = {
+    save: "3600 1 300 100 60 10000",
+    "stop-writes-on-bgsave-error": "yes",
+    rdbchecksum: "yes",
+    rdbcompression: "yes",
+    appendfsync: "everysec",
+    "repl-timeout": "60",
+    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
+    ...inspected.config,
+  };
+  const told = Object.entries(config).filter(([, value]) => value !== undefined);
+  return { endpoint, info, config: Object.fromEntries(told) };
 }
 
 function fileOf({ shards, functions }: MemoryServer, shard: number): Uint8Array {

@@ -14,9 +14,24 @@ export interface OutboxEntry {
   /** From when `relay` publishes it, if it is still there. */
   relayTime: string;
   createTime: string;
+  /** Since when it should have been published, where `relay` tried in vain. */
+  dueTime?: string;
 }
 
 export const outboxCollection = "outbox";
+
+/** An event as the outbox keeps it until it is published; where nobody has, `relay` does from `notBefore` on. */
+export function outboxEntry<T extends EventType>(
+  id: string,
+  type: T,
+  data: EventMap[T],
+  attributes: Record<string, string>,
+  now: string,
+  notBefore: string = later(now, 30),
+): OutboxEntry {
+  events[type].parse(data);
+  return { type, data, attributes: { ...attributes, id, type, time: now }, relayTime: notBefore, createTime: now };
+}
 
 /**
  * One atomic batch in the making. Whatever is written was read here first, and is guarded by that read: if it has
@@ -90,7 +105,6 @@ export class Change {
 
   /** States a fact. `key` tells those of a set apart. */
   say<T extends EventType>(type: T, data: EventMap[T], key?: string): void {
-    events[type].parse(data);
     this.#queue(`${idOf(this.operation.name)}.${type}${key === undefined ? "" : `.${key}`}`, type, data, {});
   }
 
@@ -112,8 +126,9 @@ export class Change {
     if (outcome.error === undefined) return;
     operation.error = outcome.error;
     const { code, message } = outcome.error;
-    if (outcome.isRefusal !== true)
-      this.say("operation.v1.failed", { operation: operation.name, target: operation.target, code, message });
+    if (outcome.isRefusal === true) return;
+    operation.hasFailed = true;
+    this.say("operation.v1.failed", { operation: operation.name, target: operation.target, code, message });
   }
 
   /** The batch, guards and all. */
@@ -136,8 +151,7 @@ export class Change {
     return this.#entries.filter(({ isDeferred }) => !isDeferred);
   }
 
-  #begin(operation: string, taskId: string, type: EventType, data: unknown, notBefore?: string): void {
-    events[type].parse(data);
+  #begin<T extends EventType>(operation: string, taskId: string, type: T, data: EventMap[T], notBefore?: string): void {
     const path = taskName(idOf(operation), taskId);
     const task: Task = {
       type,
@@ -152,15 +166,14 @@ export class Change {
     this.#queue(`${idOf(operation)}.${taskId}`, type, data, { operation: idOf(operation), task: taskId }, notBefore);
   }
 
-  #queue(id: string, type: EventType, data: unknown, attributes: Record<string, string>, notBefore?: string): void {
-    const relayTime = notBefore ?? later(this.now, 30);
-    const entry = {
-      type,
-      data,
-      attributes: { ...attributes, id, type, time: this.now },
-      relayTime,
-      createTime: this.now,
-    };
+  #queue<T extends EventType>(
+    id: string,
+    type: T,
+    data: EventMap[T],
+    attributes: Record<string, string>,
+    notBefore?: string,
+  ): void {
+    const entry = outboxEntry(id, type, data, attributes, this.now, notBefore);
     this.#entries.push({ id, entry, isDeferred: notBefore !== undefined });
   }
 

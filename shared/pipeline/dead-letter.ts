@@ -16,8 +16,9 @@ import type { Timing } from "./timing.ts";
 export async function buried(message: Omit<Incoming, "type">, ports: Ports, timing: Timing): Promise<void> {
   const type = typeOf(message.attributes);
   if (type === undefined) return ports.log("ERROR", "dead letter of no known topic", { event: message.messageId });
+  if (verbOf[type] === undefined) return; // a tick: the next one does as well
   const envelope = open({ ...message, type });
-  if (envelope.kind === "ignored" || verbOf[type] === undefined) return;
+  if (envelope.kind === "ignored") return;
   if (envelope.kind === "malformed") return void (await refuseMalformed(envelope, ports));
   const taskId = envelope.kind === "task" ? envelope.taskId : envelope.type;
   const paths = [operationName(envelope.operationId), taskName(envelope.operationId, taskId)];

@@ -29,6 +29,9 @@ export function operationIdFor(type: EventType, identity: string): string {
   return `${verbFor(type)}-${createHash("sha256").update(`${type}\n${identity}`).digest("hex").slice(0, 16)}`;
 }
 
+/** From when an Operation can be worked at: one that was asked for with `notBefore` has its deadline that much later. */
+export const beginTimeOf = ({ verb, deadlineTime }: Operation): string => later(deadlineTime, -deadlines[verb]);
+
 /**
  * By which a message from outside is known again: its requestId, its slot, its object's generation, else its message id. A
  * dry run is never taken for the real one.

@@ -1,5 +1,6 @@
 import type { Instance, RdbFacts } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
+import type { Inspection } from "../backup/health.ts";
 import type { Target } from "../backup/target.ts";
 
 /**
@@ -98,6 +99,20 @@ export interface ObjectInfo {
 export interface BucketInfo {
   location: string;
   locationType: "region" | "dual-region" | "multi-region";
+  protection: BucketProtection;
+}
+
+/** What keeps a bucket's objects from strangers and from mistakes. */
+export interface BucketProtection {
+  /** `enforced`: nobody can make anything in it public. */
+  publicAccessPrevention: "enforced" | "inherited";
+  /** Access is told by IAM alone, not by lists on single objects. */
+  uniformBucketLevelAccess: boolean;
+  versioning: boolean;
+  /** How long what was deleted can be brought back; 0: not at all. */
+  softDeleteSeconds: number;
+  /** How long an object cannot be deleted; 0: it can be at once. */
+  retentionSeconds: number;
 }
 
 /** A copy between regions takes many calls, and may take longer than one attempt has. */
@@ -209,6 +224,8 @@ export interface LoadResult {
  */
 export interface Valkey {
   describe(instance: Instance, signal: AbortSignal): Promise<Server>;
+  /** What health is judged by, of the server or, in a cluster, of each shard's primary; answers although slots are moving. */
+  inspect(instance: Instance, signal: AbortSignal): Promise<Inspection[]>;
   /** How many shards the instance has now; shards are numbered from 0. */
   shardCount(instance: Instance, signal: AbortSignal): Promise<number>;
   /** One shard's RDB file as a stream. A stream that ends early or stalls throws UNAVAILABLE. */

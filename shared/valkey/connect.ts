@@ -1,6 +1,6 @@
 import { AbstractConnector, Valkey } from "iovalkey";
 import type { Address } from "./address.ts";
-import { brokenLink, nobodyAnswers, notValkey, replyFailure } from "./failure.ts";
+import { brokenLink, isGreeting, nobodyAnswers, notValkey, replyFailure } from "./failure.ts";
 import { openSocket, whyHungUp } from "./socket.ts";
 
 /** How long a server may take to answer a command that is not bulk. */
@@ -77,7 +77,7 @@ async function greet(
     signal.throwIfAborted();
     const text = asError(error).message;
     if (isReply(error)) {
-      if (/^(NOAUTH|NOPERM)/.test(text) && address.password !== undefined) return;
+      if (isGreeting(text, address)) return;
       throw replyFailure(address, "PING", text);
     }
     if (/Protocol error/.test(text)) throw notValkey(address);

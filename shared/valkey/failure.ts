@@ -23,6 +23,13 @@ const replies: Record<string, [Code, string]> = {
   BUSYKEY: ["FAILED_PRECONDITION", "%s, the target, has a key already: someone else writes there; stop them, empty it"],
 };
 
+/**
+ * Whether a server that refuses a PING so may take what we ask next. While it cannot save (MISCONF) it refuses PING along with all
+ * writes (`processCommand` in server.c), and gives snapshots as ever; without a password or the right to PING, AUTH is still to come.
+ */
+export const isGreeting = (text: string, { password }: Address): boolean =>
+  text.startsWith("MISCONF") || (password !== undefined && /^(NOAUTH|NOPERM)/.test(text));
+
 /** An error reply (without its `-`) as an operator's error. `command` is what we had asked, without arguments. */
 export function replyFailure(address: Address, command: string, text: string): StatusError {
   const code = /^[A-Z]+/.exec(text)?.[0] ?? "";

@@ -2,9 +2,10 @@ import { StatusError } from "../error.ts";
 import type { Valkey } from "../pipeline/ports.ts";
 import { addressOf, type ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
+import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
-import { countShards, nodeOf } from "./topology.ts";
+import { countShards, nodeOf, primariesOf } from "./topology.ts";
 
 export type { ResolveSecret } from "./address.ts";
 
@@ -18,6 +19,11 @@ export interface ValkeyOptions extends ReplicationOptions {
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
   return {
     describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
+    async inspect(instance, signal) {
+      const address = await addressOf(instance, resolveSecret);
+      const nodes = instance.mode === "CLUSTER" ? await primariesOf(address, signal) : [address];
+      return await Promise.all(nodes.map((node) => inspect(node, signal)));
+    },
     shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
     async *snapshot(instance, shard, signal) {
       const address = await addressOf(instance, resolveSecret);

@@ -3,6 +3,8 @@ export interface Info {
   get(name: string): string | undefined;
   /** 0 where it is absent. */
   number(name: string): number;
+  /** Every field but those of databases and modules. */
+  fields: Record<string, string>;
   databases: Record<string, { keys: number; expires: number }>;
   /** Names of the loaded modules. */
   modules: string[];
@@ -20,7 +22,7 @@ export function parseInfo(text: string): Info {
     else fields.set(name, value);
   }
   const number = (name: string) => Number(fields.get(name) ?? 0);
-  return { get: (name) => fields.get(name), number, databases, modules };
+  return { get: (name) => fields.get(name), number, fields: Object.fromEntries(fields), databases, modules };
 }
 
 /** `n` of `…,name=n,…`. */

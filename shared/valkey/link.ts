@@ -1,5 +1,5 @@
 import type { Address } from "./address.ts";
-import { brokenLink, nobodyAnswers, notValkey, replyFailure } from "./failure.ts";
+import { brokenLink, isGreeting, nobodyAnswers, notValkey, replyFailure } from "./failure.ts";
 import { Inbox } from "./inbox.ts";
 import { command } from "./resp.ts";
 import { type OpenSocket, openSocket, whyHungUp } from "./socket.ts";
@@ -157,8 +157,9 @@ export class Link {
     if (answer[0] !== 0x2b && answer[0] !== 0x2d) throw notValkey(this.#address);
     this.#rest = answer;
     const line = await this.readLine(this.#replyTimeoutMs);
-    const isDue = /^-(NOAUTH|NOPERM)/.test(line) && this.#address.password !== undefined;
-    if (line.startsWith("-") && !isDue) throw replyFailure(this.#address, "PING", line.slice(1));
+    const refusal = line.startsWith("-") ? line.slice(1) : undefined;
+    if (refusal !== undefined && !isGreeting(refusal, this.#address))
+      throw replyFailure(this.#address, "PING", refusal);
   }
 
   #take(): Uint8Array | undefined {

@@ -53,8 +53,23 @@ export async function nodeOf(address: Address, shard: number, signal: AbortSigna
   return node.address;
 }
 
+/** The primaries of all shards, moving slots or not. UNAVAILABLE: slots that nobody serves. */
+export async function primariesOf(address: Address, signal: AbortSignal): Promise<Address[]> {
+  return (await servingShards(address, signal)).flatMap(primariesIn);
+}
+
 /** Shards by their first slot. UNAVAILABLE: slots nobody serves. FAILED_PRECONDITION: slots are moving. */
 async function shardsOf(address: Address, signal: AbortSignal): Promise<Shard[]> {
+  const shards = await servingShards(address, signal);
+  for (const primary of shards.flatMap(primariesIn))
+    await withClient(primary, signal, (ask) => requireRest(ask, primary));
+  return shards;
+}
+
+const primariesIn = ({ nodes }: Shard): Address[] =>
+  nodes.filter(({ role }) => role === "PRIMARY").map(({ address }) => address);
+
+async function servingShards(address: Address, signal: AbortSignal): Promise<Shard[]> {
   const answer = await withClient(address, signal, (ask) => ask("CLUSTER", "SHARDS"));
   const shards = list(answer)
     .map((shard) => readShard(fields(shard), address))
@@ -65,9 +80,6 @@ async function shardsOf(address: Address, signal: AbortSignal): Promise<Shard[]>
     const message = `the cluster at ${address.endpoint} serves ${served} of ${SLOTS} slots: mend it, then back it up`;
     throw new StatusError("UNAVAILABLE", message);
   }
-  const primaries = shards.flatMap(({ nodes }) => nodes.filter(({ role }) => role === "PRIMARY"));
-  for (const primary of primaries)
-    await withClient(primary.address, signal, (ask) => requireRest(ask, primary.address));
   return shards;
 }
 

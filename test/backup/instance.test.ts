@@ -33,6 +33,17 @@ describe("a registered instance", () => {
     });
   });
 
+  it("has the objective that was set, until its schedule tells again", () => {
+    const set = made({ backupObjective: "26h" });
+    expect(set.backupObjective).toBe(26 * 3600);
+    expect(changedInstance(set, { retention: "30d" }).backupObjective).toBe(26 * 3600);
+    expect(changedInstance(set, { backupObjective: "schedule" })).not.toHaveProperty("backupObjective");
+  });
+
+  it.each(["59s", "367d", "26", "never"])("refuses the objective %s", (backupObjective) => {
+    expect(() => made({ backupObjective })).toThrow(/objective .* out of bounds|malformed duration/);
+  });
+
   it("takes every flag", () => {
     const instance = made({
       mode: "cluster",

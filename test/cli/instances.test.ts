@@ -244,6 +244,38 @@ describe("instances list and describe", () => {
   });
 });
 
+describe("instances describe --health", () => {
+  it("has a line for each check, with advice where there is a fault", async () => {
+    await register();
+    world.valkey.start(endpoint).inspected = { config: { save: "", rdbchecksum: undefined } };
+    const { exitCode, stdout } = await valkeepOn(world, "instances describe orders --health");
+    expect(exitCode).toBe(0);
+    const rows = stdout.split("\n").map((line) => line.split(/ {2,}/));
+    expect(rows.find(([kind]) => kind === "loss-window")).toEqual([
+      "loss-window",
+      "WARNING",
+      expect.stringMatching(/a crash loses everything .*\. Turn appendonly on/),
+    ]);
+    expect(rows.find(([kind]) => kind === "bgsave-failed")?.[1]).toBe("ok");
+    expect(rows.find(([kind]) => kind === "rdbchecksum-off")?.[1]).toBe("UNREAD");
+  });
+
+  it("ends with 1 where something is critical, in JSON too", async () => {
+    await register();
+    world.valkey.start(endpoint).inspected = { info: { rdb_last_bgsave_status: "err" } };
+    const { exitCode, stdout } = await valkeepOn(world, "instances describe orders --health --json");
+    expect(exitCode).toBe(1);
+    expect(JSON.parse(stdout)).toContainEqual(expect.objectContaining({ kind: "bgsave-failed", state: "CRITICAL" }));
+  });
+
+  it("of a server that does not answer fails and says so; of an unknown instance it is refused", async () => {
+    await register();
+    const silent = await valkeepOn(world, "instances describe orders --health");
+    expect([silent.exitCode, silent.stderr]).toEqual([1, expect.stringContaining("nobody answers")]);
+    expect((await valkeepOn(world, "instances describe nobody --health")).exitCode).toBe(3);
+  });
+});
+
 describe("instances check", () => {
   it("has a line for each probe of an instance that can be backed up", async () => {
     await register();

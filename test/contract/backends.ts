@@ -52,9 +52,39 @@ export const storeBackends: Backend<{ store: Store }>[] = [
 
 /** The buckets of every backend of objects. */
 export const buckets: Record<string, BucketInfo> = {
-  vault: { location: "europe-west1", locationType: "region" },
-  "copies-bucket": { location: "eu", locationType: "multi-region" },
+  vault: {
+    location: "europe-west1",
+    locationType: "region",
+    protection: {
+      publicAccessPrevention: "enforced",
+      uniformBucketLevelAccess: true,
+      versioning: false,
+      softDeleteSeconds: 604_800,
+      retentionSeconds: 0,
+    },
+  },
+  "copies-bucket": {
+    location: "eu",
+    locationType: "multi-region",
+    protection: {
+      publicAccessPrevention: "inherited",
+      uniformBucketLevelAccess: false,
+      versioning: false,
+      softDeleteSeconds: 0,
+      retentionSeconds: 0,
+    },
+  },
 };
+
+/** The same in the words of Cloud Storage. */
+const resourceOf = ({ location, protection }: BucketInfo) => ({
+  location,
+  iamConfiguration: {
+    publicAccessPrevention: protection.publicAccessPrevention,
+    uniformBucketLevelAccess: { enabled: protection.uniformBucketLevelAccess },
+  },
+  softDeletePolicy: { retentionDurationSeconds: String(protection.softDeleteSeconds) },
+});
 
 /** What a contract of objects needs beside the port. */
 export interface ObjectsSubject {
@@ -105,8 +135,8 @@ export async function startStorageServer(): Promise<{
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
   };
-  for (const [name, { location }] of Object.entries(buckets))
-    await call("POST", `/storage/v1/b?project=${options.projectId}`, { name, location });
+  for (const [name, info] of Object.entries(buckets))
+    await call("POST", `/storage/v1/b?project=${options.projectId}`, { name, ...resourceOf(info) });
   return {
     objects: (limits) =>
       createObjects({ projectId: options.projectId, apiEndpoint: url, ...(limits === undefined ? {} : { limits }) }),

@@ -326,7 +326,8 @@ describe("an export", () => {
     ["that is multi-regional", { location: "ASIA", locationType: "multi-region" as const }],
   ])("into a bucket %s is refused", async (_name, info) => {
     const { objects } = world.ports;
-    objects.describe = async () => info;
+    const { protection } = await objects.describe(exports);
+    objects.describe = async () => ({ ...info, protection });
     expect(await ask("export.v1.requested", { backup: nightly, gcsBucket: exports })).toMatchObject(
       error("FAILED_PRECONDITION", /expected a regional bucket in asia-northeast1/),
     );

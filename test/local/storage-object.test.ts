@@ -263,18 +263,11 @@ it.each([
   expect([answer.status, messageOf(answer)]).toEqual([501, expect.stringContaining(feature)]);
 });
 
-it.each([
-  "versioning",
-  "lifecycle",
-  "softDeletePolicy",
-  "encryption",
-  "acl",
-])("refuses a bucket with %s by 501", async (field) => {
+it.each(["versioning", "lifecycle", "encryption", "acl"])("refuses a bucket with %s by 501", async (field) => {
   await using server = await harness();
   const wishes: Record<string, unknown> = {
     versioning: { enabled: true },
     lifecycle: { rule: [{ action: { type: "Delete" }, condition: { age: 1 } }] },
-    softDeletePolicy: { retentionDurationSeconds: "604800" },
     encryption: { defaultKmsKeyName: "k" },
     acl: [{ entity: "allUsers", role: "READER" }],
   };
@@ -282,6 +275,32 @@ it.each([
     body: { name: "wishes", [field]: wishes[field] },
   });
   expect([answer.status, messageOf(answer)]).toEqual([501, expect.stringContaining(field)]);
+});
+
+it("keeps and shows how a bucket is protected, until a patch says otherwise", async () => {
+  await using server = await harness();
+  const url = `${server.url}/storage/v1/b`;
+  const protection = {
+    iamConfiguration: { publicAccessPrevention: "enforced", uniformBucketLevelAccess: { enabled: true } },
+    softDeletePolicy: { retentionDurationSeconds: "604800" },
+  };
+  const made = await send(`${url}?project=test`, "POST", { body: { name: "guarded", ...protection } });
+  expect([made.status, made.json]).toEqual([200, expect.objectContaining(protection)]);
+  const body = {
+    iamConfiguration: { publicAccessPrevention: "inherited" },
+    softDeletePolicy: { retentionDurationSeconds: 0 },
+  };
+  const patched = await send(`${url}/guarded`, "PATCH", { body });
+  expect(patched.json).toMatchObject({
+    iamConfiguration: { publicAccessPrevention: "inherited", uniformBucketLevelAccess: { enabled: true } },
+    softDeletePolicy: { retentionDurationSeconds: "0" },
+  });
+});
+
+it.each([3600, 604_799, 7_776_001, "a week"])("refuses to keep deleted objects for %j s", async (seconds) => {
+  await using server = await harness();
+  const body = { name: "wishes", softDeletePolicy: { retentionDurationSeconds: seconds } };
+  expect((await send(`${server.url}/storage/v1/b?project=test`, "POST", { body })).status).toBe(400);
 });
 
 it("refuses a body that is not JSON, is not an object's, or does not end", async () => {

@@ -234,6 +234,14 @@ describe("a message", () => {
   });
 });
 
+describe("a dead letter that belongs to no operation", () => {
+  it.each(["tick.v1", "watch.v1"] as const)("is let go: %s", async (type) => {
+    const source = { CloudPubSubDeadLetterSourceSubscription: `valkeep.${type}.any` };
+    await buried(incoming(type, {}, source), world.ports, timing);
+    expect(await world.ports.store.query({ collection: "operations" })).toEqual([]);
+  });
+});
+
 describe("a request id", () => {
   it("used for two backups asks for two deletions", async () => {
     for (const backupId of ["one", "two"]) {

@@ -1,13 +1,14 @@
 import { relay } from "../../functions/relay.ts";
-import { steps } from "../../functions/steps.ts";
+import { type StepFunction, steps } from "../../functions/steps.ts";
+import { watch as lookOut } from "../../functions/watch.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
-import { type EventType, type FunctionName, routes } from "../../shared/backup/event.ts";
+import { type EventType, routes } from "../../shared/backup/event.ts";
 import { instanceName } from "../../shared/backup/name.ts";
 import { createVirtualClock } from "../../shared/memory/clock.ts";
 import { createMemoryEvents, type PublishedMessage } from "../../shared/memory/events.ts";
 import { createSequentialIds } from "../../shared/memory/ids.ts";
 import { createMemoryLog } from "../../shared/memory/log.ts";
-import { createMemoryObjects } from "../../shared/memory/objects.ts";
+import { createMemoryObjects, type MemoryBucket } from "../../shared/memory/objects.ts";
 import { createMemoryScheduler } from "../../shared/memory/scheduler.ts";
 import { createMemoryStore } from "../../shared/memory/store.ts";
 import { createMemoryValkey } from "../../shared/memory/valkey.ts";
@@ -42,7 +43,7 @@ export const onward = "onward";
 export function createWorld() {
   const clock = createVirtualClock();
   const events = createMemoryEvents();
-  const buckets = Object.fromEntries(
+  const buckets: Record<string, MemoryBucket> = Object.fromEntries(
     [vault, inbox, exports, onward].map((name) => [
       name,
       { location: name === onward ? "ASIA-NORTHEAST2" : "ASIA-NORTHEAST1", locationType: "region" as const },
@@ -135,6 +136,12 @@ export function createWorld() {
     await finish(watched, relay(watched.ports, timing));
   }
 
+  /** So many rounds of `watch` at once. Answers how they ended. */
+  async function look(count = 1): Promise<("done" | "later" | "still")[]> {
+    const rounds = Array.from({ length: count }, begin);
+    return await Promise.all(rounds.map((watched) => finish(watched, lookOut(watched.ports))));
+  }
+
   /** Delivers, waits and ticks until nothing is left to do; a frozen delivery is thawed once the others are through. */
   async function settle({ isTwice = false, isRacing = false, isForgetful = false }: Manner = {}): Promise<void> {
     const thawed = new Set<Watched>();
@@ -191,6 +198,8 @@ export function createWorld() {
     deliver,
     settle,
     tick,
+    look,
+    buckets,
     /** From now on deliveries are counted from 0, and one of them goes wrong. */
     plan(next: Plan | undefined) {
       plan = next;
@@ -203,9 +212,9 @@ export function createWorld() {
   };
 }
 
-function functionOf(type: EventType): Exclude<FunctionName, "relay"> | undefined {
-  const entry = Object.entries(routes).find(([, topics]) => (topics as readonly string[]).includes(type));
-  return entry === undefined || entry[0] === "relay" ? undefined : (entry[0] as Exclude<FunctionName, "relay">);
+function functionOf(type: EventType): StepFunction | undefined {
+  const names = Object.keys(steps) as StepFunction[];
+  return names.find((name) => (routes[name] as readonly string[]).includes(type));
 }
 
 /** An Instance as it is registered. */

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { steps } from "../../functions/steps.ts";
+import { type StepFunction, steps } from "../../functions/steps.ts";
 import type { Backup } from "../../shared/backup/backup.ts";
-import { type EventType, type FunctionName, routes } from "../../shared/backup/event.ts";
+import { type EventType, routes } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
@@ -40,7 +40,7 @@ async function deliver(message: PublishedMessage | undefined, ports: Ports = wor
     data: Buffer.from(JSON.stringify(message.data)),
     publishTime: new Date(world.clock.now()).toISOString(),
   };
-  return handle(steps[name as Exclude<FunctionName, "relay">], incoming, ports, timing).catch(() => "failed");
+  return handle(steps[name as StepFunction], incoming, ports, timing).catch(() => "failed");
 }
 
 const taken = (type: EventType, shard?: number): PublishedMessage | undefined =>

@@ -6,6 +6,8 @@ import type { Stage } from "./stage.ts";
 export interface Recorder {
   /** Messages so far. */
   readonly count: number;
+  /** What was published, in the order in which it came. */
+  readonly messages: { type: EventType; data: unknown; attributes: Record<string, string> }[];
   /** Pushes every message that was recorded so far to the functions that hear it, twice at once. Answers the statuses. */
   redeliver(): Promise<number[]>;
   close(): Promise<void>;
@@ -52,6 +54,13 @@ export async function startRecorder({ stack }: Stage): Promise<Recorder> {
   return {
     get count() {
       return recorded.length;
+    },
+    get messages() {
+      return recorded.map(({ type, message }) => ({
+        type,
+        data: JSON.parse(message.data.toString()) as unknown,
+        attributes: message.attributes,
+      }));
     },
     async redeliver() {
       const statuses: number[] = [];

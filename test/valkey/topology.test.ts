@@ -49,6 +49,12 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
     expect(await fullSyncs()).toBe(before + 1);
   });
 
+  it("is inspected at each primary", async () => {
+    const inspected = await valkey.inspect(first(), calm());
+    expect(inspected.map(({ endpoint }) => endpoint)).toEqual(nodes.slice(0, 2).map(({ endpoint }) => endpoint));
+    expect(inspected.map(({ info }) => info.role)).toEqual(["master", "master"]);
+  });
+
   it("has no shard 2", async () => {
     await expect(collect(valkey.snapshot(first(), 2, calm()))).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
   });
@@ -74,6 +80,7 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("slots are moving"),
     });
+    expect(await valkey.inspect(first(), calm())).toHaveLength(2);
     await send(one.endpoint, ["CLUSTER", "SETSLOT", "7", "STABLE"]);
   });
 });

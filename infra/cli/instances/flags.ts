@@ -47,6 +47,11 @@ export const settingFlags = {
     value: "DAYS",
     help: "how long automated backups are kept, 1d to 365d; 35d where absent",
   },
+  "backup-objective": {
+    type: "string",
+    value: "DURATION",
+    help: "alert when the newest verified backup is older, such as 26h; schedule: as the schedule implies (the default)",
+  },
   "deletion-protection-enabled": {
     type: "boolean",
     help: "refuse to delete it; --no-deletion-protection-enabled ends that",
@@ -67,6 +72,7 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
     automatedBackupMode: flags["automated-backup-config-mode"],
     startTimeHours: flags["fixed-frequency-schedule-start-time-hours"],
     retention: flags["automated-backup-config-retention"],
+    backupObjective: flags["backup-objective"],
     deletionProtectionEnabled: flags["deletion-protection-enabled"],
   };
 }

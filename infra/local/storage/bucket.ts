@@ -14,12 +14,17 @@ export interface StoredBucket extends Location {
   metageneration: number;
   labels: Record<string, string>;
   uniformBucketLevelAccess: boolean;
+  /** Absent, as in buckets of earlier versions: `inherited`. */
+  publicAccessPrevention?: "enforced" | "inherited";
+  /** Only kept and shown: what is deleted here is gone at once, and asking for it is answered with 501. */
+  softDeleteSeconds?: number;
   defaultEventBasedHold: boolean;
   /** `retentionPeriod` in seconds, counted from an object's creation. */
   retentionPolicy?: { retentionPeriod: number; effectiveTime: string; isLocked: boolean };
   notificationConfigs: NotificationConfig[];
 }
 
+const softDeleteDuration = z.coerce.number().int().min(604_800).max(7_776_000);
 const enabled = z.object({ enabled: z.boolean().optional() });
 
 /** The writable fields of a bucket that this server honours; with `null` a patch takes one away. */
@@ -27,7 +32,16 @@ const bucketSchema = z.object({
   location: z.string().optional(),
   storageClass: z.string().optional(),
   labels: z.record(z.string(), z.string().nullable()).nullish(),
-  iamConfiguration: z.object({ uniformBucketLevelAccess: enabled.optional() }).optional(),
+  iamConfiguration: z
+    .object({
+      uniformBucketLevelAccess: enabled.optional(),
+      publicAccessPrevention: z.enum(["enforced", "inherited"]).optional(),
+    })
+    .optional(),
+  // 0, or 7 to 90 days: https://cloud.google.com/storage/docs/soft-delete#retention-duration
+  softDeletePolicy: z
+    .object({ retentionDurationSeconds: z.union([z.literal(0), z.literal("0"), softDeleteDuration]) })
+    .nullish(),
   defaultEventBasedHold: z.boolean().optional(),
   // At most 100 years: https://cloud.google.com/storage/docs/bucket-lock#retention-periods
   retentionPolicy: z.object({ retentionPeriod: z.coerce.number().int().min(1).max(3_155_760_000) }).nullish(),
@@ -41,7 +55,6 @@ const unsupported: Record<string, z.ZodType> = {
   defaultObjectAcl: z.array(z.unknown()).length(0),
   versioning: z.object({ enabled: z.literal(false) }),
   lifecycle: z.object({ rule: z.array(z.unknown()).length(0) }),
-  softDeletePolicy: z.object({ retentionDurationSeconds: z.coerce.number().max(0) }),
   billing: z.object({ requesterPays: z.literal(false) }),
   autoclass: z.object({ enabled: z.literal(false) }),
   hierarchicalNamespace: z.object({ enabled: z.literal(false) }),
@@ -99,6 +112,9 @@ export function patchBucket(bucket: StoredBucket, patch: BucketPatch, now: Date)
     storageClass: patch.storageClass ?? bucket.storageClass,
     uniformBucketLevelAccess:
       patch.iamConfiguration?.uniformBucketLevelAccess?.enabled ?? bucket.uniformBucketLevelAccess,
+    publicAccessPrevention:
+      patch.iamConfiguration?.publicAccessPrevention ?? bucket.publicAccessPrevention ?? "inherited",
+    softDeleteSeconds: Number(patch.softDeletePolicy?.retentionDurationSeconds ?? bucket.softDeleteSeconds ?? 0),
     defaultEventBasedHold: patch.defaultEventBasedHold ?? bucket.defaultEventBasedHold,
     metageneration: bucket.metageneration + 1,
     updateTime: now.toISOString(),
@@ -142,10 +158,10 @@ export function bucketResource(bucket: StoredBucket, baseUrl: string): Record<st
     etag: etag({ generation: 0, metageneration: bucket.metageneration }),
     labels: Object.keys(labels).length > 0 ? labels : undefined,
     defaultEventBasedHold: bucket.defaultEventBasedHold,
-    softDeletePolicy: { retentionDurationSeconds: "0" },
+    softDeletePolicy: { retentionDurationSeconds: String(bucket.softDeleteSeconds ?? 0) },
     iamConfiguration: {
       uniformBucketLevelAccess: { enabled: bucket.uniformBucketLevelAccess },
-      publicAccessPrevention: "inherited",
+      publicAccessPrevention: bucket.publicAccessPrevention ?? "inherited",
     },
     retentionPolicy: retentionPolicy && {
       retentionPeriod: String(retentionPolicy.retentionPeriod),

@@ -1,0 +1,52 @@
+import type { Finding } from "../../shared/backup/finding.ts";
+import { createWorld, instanceOf, type World } from "./world.ts";
+
+export const endpoint = "127.0.0.1:7001";
+export const orders = "instances/orders";
+
+/** A world in good order: an instance with its server, its job and a backup; the jobs that everything rests on. */
+export async function inOrder(): Promise<World> {
+  const world = createWorld();
+  world.valkey.start(endpoint);
+  const instance = instanceOf("orders", endpoint);
+  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  const job = { timeZone: "Etc/UTC", data: {}, state: "ENABLED" as const };
+  await world.ports.scheduler.put({ ...job, id: "valkeep-tick", cron: "* * * * *", type: "tick.v1" });
+  await world.ports.scheduler.put({ ...job, id: "valkeep-sweep", cron: "17 * * * *", type: "sweep.v1.requested" });
+  await ask(world, "instance.v1.changed");
+  await ask(world, "backup.v1.requested");
+  return world;
+}
+
+/** Asks it of the instance, and waits for the end. */
+export async function ask(world: World, type: "instance.v1.changed" | "backup.v1.requested"): Promise<void> {
+  await world.events.publish({ type, data: { instance: "orders" }, attributes: {} });
+  await world.settle();
+}
+
+/** The findings that are open. */
+export async function open(world: World): Promise<Finding[]> {
+  const found = await world.ports.store.query<Finding>({ collection: "findings", where: [["state", "==", "OPEN"]] });
+  return found.map(({ data }) => data);
+}
+
+/** `bgsave-failed instances/orders`, for each finding that is open. */
+export const openKinds = async (world: World): Promise<string[]> =>
+  (await open(world)).map(({ kind, resource }) => `${kind} ${resource}`).sort();
+
+/** What was told, in its order, each alert once however often its message came. */
+export function alerts(world: World): string[] {
+  const told = world.events.messages.filter(({ type }) => type.startsWith("alert."));
+  const byId = new Map(told.map(({ attributes, type, data }) => [attributes.id, { type, data }]));
+  return [...byId.values()].map(({ type, data }) => {
+    const { kind, resource, severity } = data as Finding;
+    return `${type === "alert.v1.raised" ? "raised" : "cleared"} ${kind} ${resource} ${severity}`;
+  });
+}
+
+/** Changes fields of a document. */
+export async function change<T extends object>(world: World, path: string, fields: Partial<T>): Promise<void> {
+  const doc = await world.ports.store.get<T>(path);
+  if (doc === undefined) throw new Error(`there is no ${path}`);
+  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
+}
