@@ -73,6 +73,9 @@ export type BackupType = "ON_DEMAND" | "AUTOMATED";
 /** UNVERIFIED: only registered. CHECKED: every byte was parsed and both checksums agreed. PROVEN: it was restored and compared. */
 export type Verification = "UNVERIFIED" | "CHECKED" | "PROVEN";
 
+/** What keeps files in a bucket: its retention policy, or the object's own, until a known time; or a hold, until somebody ends it. */
+export type DeferredBy = "RETENTION_POLICY" | "HOLD";
+
 /** One consistent set of RDB files, one a shard. `backupCollections/{instanceId}/backups/{backupId}` */
 export interface Backup {
   name: string;
@@ -102,8 +105,9 @@ export interface Backup {
   hold?: { reason: string; createTime: string; operation: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */
   purgeTime?: string;
-  /** DELETING: erasing was tried, and the bucket's retention policy or a hold keeps the files until then. */
+  /** DELETING: erasing was tried, and the bucket keeps the files; from then on it is tried again. */
   deferredUntil?: string;
+  deferredBy?: DeferredBy;
   /** DELETING: erasing began; from here on nothing brings it back. */
   purgeStartTime?: string;
 }

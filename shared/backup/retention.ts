@@ -47,13 +47,21 @@ function decideOne(backup: Backup, rule: string | undefined, isInUse: boolean, n
     if (purgeTime === undefined || purgeTime > now)
       return { action: "KEEP", reason: `deleted, can be undeleted until ${purgeTime}` };
     if (deferredUntil !== undefined && deferredUntil > now)
-      return { action: "DEFERRED", reason: `deleted, its bucket keeps it until ${deferredUntil}` };
+      return { action: "DEFERRED", reason: deferralReason(backup, deferredUntil) };
     return { action: "ERASE", reason: `deleted, its grace ended at ${purgeTime}` };
   }
   if (expireTime > now) return { action: "KEEP", reason: `it expires at ${expireTime}` };
   if (isInUse) return { action: "KEEP", reason: "somebody reads it" };
   if (rule !== undefined) return { action: "KEEP", reason: `it expired at ${expireTime}, but ${rule}` };
   return { action: "EXPIRE", reason: `it expired at ${expireTime}` };
+}
+
+function deferralReason({ deferredBy, purgeStartTime }: Backup, until: string): string {
+  const keeper =
+    deferredBy === "HOLD"
+      ? `a hold on its files keeps it; it is looked at again at ${until}`
+      : `its bucket's retention policy keeps it until ${until}`;
+  return `deleted, ${keeper}${purgeStartTime === undefined ? "; it can be undeleted until then" : ""}`;
 }
 
 /** Which rule keeps a backup; the first that does is named. */

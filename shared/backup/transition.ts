@@ -1,5 +1,5 @@
 import { StatusError } from "../error.ts";
-import type { Backup, BackupCollection, BackupFile } from "./backup.ts";
+import type { Backup, BackupCollection, BackupFile, DeferredBy } from "./backup.ts";
 import { day, later, ttlBounds } from "./duration.ts";
 
 /** What an event makes of a backup. Each refuses with FAILED_PRECONDITION, and says why, where the state does not allow it. */
@@ -37,7 +37,7 @@ export function tombstoned(backup: Backup, now: string, graceSeconds: number, in
 export function undeleted(backup: Backup, now: string): Backup {
   if (backup.state !== "DELETING") throw refused(backup, `it is ${backup.state}, nothing is to be undone`);
   if (backup.purgeStartTime !== undefined) throw refused(backup, `it is being erased since ${backup.purgeStartTime}`);
-  const { purgeTime: _, ...kept } = backup;
+  const { purgeTime: _, deferredUntil: _until, deferredBy: _by, ...kept } = backup;
   const soonest = later(now, day);
   const isTooSoon = kept.expireTime < soonest;
   return { ...kept, state: "ACTIVE", ...(isTooSoon && { expireTime: soonest }) };
@@ -51,7 +51,14 @@ export function purging(backup: Backup, now: string, inUseBy: string[]): Backup 
   if (backup.hold !== undefined) throw refused(backup, `it is held: ${backup.hold.reason}`);
   if (backup.purgeTime > now) throw refused(backup, `its grace lasts until ${backup.purgeTime}`);
   if (inUseBy.length > 0) throw refused(backup, `it is in use by ${inUseBy.join(", ")}`);
-  return { ...backup, purgeStartTime: now };
+  const { deferredUntil: _until, deferredBy: _by, ...free } = backup;
+  return { ...free, purgeStartTime: now };
+}
+
+/** Erasing has to wait for the bucket. Unless it has begun, the backup can be undeleted meanwhile. */
+export function deferred(backup: Backup, until: string, by: DeferredBy): Backup {
+  if (backup.state !== "DELETING") throw refused(backup, `it is ${backup.state}, not DELETING`);
+  return { ...backup, deferredUntil: until, deferredBy: by };
 }
 
 /** Held: neither a sweep nor a person takes it. Asked again by the same Operation, nothing changes. */

@@ -158,22 +158,6 @@ describe("a sweep", () => {
     for (let n = 0; n < 3; n++) await ask("sweep.v1.requested", { requestId: `s${n}` });
     expect(await store.get(nightly)).toBeUndefined();
   }, 60_000);
-
-  it("is told when a file cannot be erased", async () => {
-    const { store, objects } = world.ports;
-    const doc = await store.get<Backup>(nightly);
-    await store.commit([
-      {
-        kind: "put",
-        path: nightly,
-        data: { ...doc?.data, state: "DELETING", purgeTime: "2025-01-01T00:00:00.000Z" },
-        updateTime: doc?.updateTime ?? "",
-      },
-    ]);
-    objects.hold(vault, `${nightly}/0.rdb`);
-    await ask("sweep.v1.requested", { requestId: "s" });
-    expect(world.events.messages.map(({ type }) => type)).toContain("operation.v1.failed");
-  });
 });
 
 describe("a failed backup", () => {
