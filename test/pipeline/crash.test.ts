@@ -221,7 +221,7 @@ const stories: Story[] = [
   {
     name: "leftovers that the bucket keeps for a while",
     async prepare(world) {
-      world.ports.objects.retain(vault, 60);
+      world.ports.objects.retain(vault, 300);
       const metadata = { operation: "operations/backup-dead" };
       for (const file of ["0.rdb", "1.rdb"])
         await world.ports.objects.create(vault, `${orders}/${file}`, once(Buffer.from("half")), metadata);
@@ -239,7 +239,6 @@ const stories: Story[] = [
       expect(second).toMatchObject({ done: true, response: { backup: orders } });
       expect([first?.error, second?.error, second?.response?.deferredUntil]).toEqual([undefined, undefined, undefined]);
       expect(await objectsOf(world, vault)).toEqual([]);
-      expect(await world.ports.store.query({ collection: "outbox" })).toEqual([]);
     },
   },
   {
