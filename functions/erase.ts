@@ -1,6 +1,7 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { day, defaultGrace, later, parseDuration, timeOf } from "../shared/backup/duration.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
+import { toReview } from "../shared/backup/review.ts";
 import { counted, deferred, purging, tombstoned, undeleted } from "../shared/backup/transition.ts";
 import { asStatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
@@ -35,6 +36,9 @@ export const undelete = step<"undelete.v1.requested">({
   on: "undelete.v1.requested",
   async commit({ data: { backup } }, _, change) {
     change.put(backup, undeleted(await existing(change, backup), change.now));
+    const { collection } = parseBackupName(backup);
+    const holder = await change.read<BackupCollection>(collection);
+    if (holder !== undefined) change.put(collection, toReview(holder, change.now));
     change.say("backup.v1.undeleted", { backup });
     await change.end({ response: { backup } });
   },

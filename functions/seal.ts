@@ -1,6 +1,7 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { manifestBytes } from "../shared/backup/manifest.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
+import { toReview } from "../shared/backup/review.ts";
 import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Objects } from "../shared/pipeline/ports.ts";
@@ -28,7 +29,8 @@ export const seal = step<"seal.v1.requested">({
     if (draft === undefined || holder === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
     const active = sealed(draft);
     change.put(backup, active);
-    change.put(collection, counted(holder, active, 1));
+    const grown = counted(holder, active, 1);
+    change.put(collection, holder.keepsExpired ? toReview(grown, change.now) : grown);
     change.say("backup.v1.created", { backup });
     await change.end({ response: { backup, sizeBytes: active.totalSizeBytes } });
   },

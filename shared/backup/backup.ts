@@ -63,6 +63,12 @@ export interface BackupCollection {
   totalBackupSizeBytes: number;
   lastBackupTime?: string;
   retentionPolicy?: RetentionPolicy;
+  /** The sweep that decided it last; while that Operation lives, no other one decides it. */
+  sweeping?: string;
+  /** The last sweep found that a rule keeps backups beyond their expiry: those have no `reviewTime` of their own. */
+  keepsExpired?: true;
+  /** From when a sweep decides it anew because of that; see `toReview`. */
+  reviewTime?: string;
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
@@ -101,6 +107,8 @@ export interface Backup {
   verification: Verification;
   /** Operations that read it. A pin is void once its Operation is done. */
   pins: string[];
+  /** From when a sweep looks at it, and so at its collection. Absent: see `keepsExpired`; or it is held, or CREATING. */
+  reviewTime?: string;
   /** When somebody holds it, why. */
   hold?: { reason: string; createTime: string; operation: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */

@@ -15,6 +15,10 @@ const duration = checkedText(graceSeconds);
 const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
 const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
+const backupOrCollection = z
+  .string()
+  .regex(/^backupCollections\/[a-z0-9-]+(\/backups\/[a-z0-9_-]+)?$/)
+  .max(200);
 const operation = z.string().max(64);
 const schedule = z
   .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
@@ -41,7 +45,12 @@ export const events = {
   /** Copy a backup to the operator's own regional bucket. */
   "export.v1.requested": z.strictObject({ backup, gcsBucket: bucket, requestId }),
   /** Find what has expired and ask for its deletion. */
-  "sweep.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
+  "sweep.v1.requested": z.strictObject({
+    schedule: schedule.optional(),
+    /** Of a further round: after what it goes on. */
+    after: z.strictObject({ reviewTime: time, name: backupOrCollection, round: z.int().min(1) }).optional(),
+    requestId,
+  }),
   /** Put a tombstone on a backup; until its grace is over it can be undeleted. */
   "deletion.v1.requested": z.strictObject({ backup, grace: duration.optional(), requestId }),
   /** Take the tombstone away. */

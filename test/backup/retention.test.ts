@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Backup, RetentionPolicy, Verification } from "../../shared/backup/backup.ts";
-import { assertPolicy, capped, type Decision, decide } from "../../shared/backup/retention.ts";
+import { capped } from "../../shared/backup/cap.ts";
+import { assertPolicy, type Decision, decide } from "../../shared/backup/retention.ts";
 
 const base: Backup = {
   name: "",

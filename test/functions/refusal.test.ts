@@ -389,7 +389,8 @@ describe("a deletion", () => {
   });
 
   it("by a sweep never takes the newest verified backup", async () => {
-    await change<Backup>(nightly, { expireTime: "2025-01-01T00:00:00.000Z" });
+    const expireTime = "2025-01-01T00:00:00.000Z";
+    await change<Backup>(nightly, { expireTime, reviewTime: expireTime });
     expect(await ask("sweep.v1.requested", {})).toMatchObject({
       done: true,
       response: { expired: 0, erased: 0, deferred: 0 },

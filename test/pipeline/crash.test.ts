@@ -3,6 +3,7 @@ import type { Backup, BackupCollection, Instance } from "../../shared/backup/bac
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { inReview } from "../../shared/backup/review.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { begin } from "../../shared/pipeline/begin.ts";
 import { once } from "../../shared/pipeline/stream.ts";
@@ -51,7 +52,7 @@ async function age(world: World, backup: string, fields: Partial<Backup>): Promi
   const doc = await world.ports.store.get<Backup>(backup);
   if (doc === undefined) throw new Error(`there is no ${backup}`);
   await world.ports.store.commit([
-    { kind: "put", path: backup, data: { ...doc.data, ...fields }, updateTime: doc.updateTime },
+    { kind: "put", path: backup, data: inReview({ ...doc.data, ...fields }), updateTime: doc.updateTime },
   ]);
 }
 

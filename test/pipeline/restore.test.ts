@@ -134,7 +134,7 @@ describe("a sweep", () => {
         {
           kind: "create",
           path: name,
-          data: { ...doc?.data, name, operation: "operations/x", state: "DELETING", purgeTime: past },
+          data: { ...doc?.data, name, operation: "operations/x", state: "DELETING", purgeTime: past, reviewTime: past },
         },
       ]);
       await objects.create(
@@ -151,7 +151,7 @@ describe("a sweep", () => {
       {
         kind: "put",
         path: nightly,
-        data: { ...doc?.data, state: "DELETING", purgeTime: past },
+        data: { ...doc?.data, state: "DELETING", purgeTime: past, reviewTime: past },
         updateTime: doc?.updateTime ?? "",
       },
     ]);
