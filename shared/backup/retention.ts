@@ -1,5 +1,6 @@
 import { StatusError } from "../error.ts";
 import type { Backup, RetentionPolicy, Verification } from "./backup.ts";
+import { shortLife } from "./billing.ts";
 import { createCalendar, type Period } from "./period.ts";
 import { reviewTimeOf } from "./review.ts";
 
@@ -76,15 +77,21 @@ function decideOne(
   if (state === "DELETING") {
     if (isInUse) return { action: "KEEP", reason: "somebody reads it" };
     if (purgeTime === undefined || purgeTime > now)
-      return { action: "KEEP", reason: `deleted, can be undeleted until ${purgeTime}` };
+      return { action: "KEEP", reason: `deleted, can be undeleted until ${purgeTime}${billed(backup, purgeTime)}` };
     if (deferredUntil !== undefined && deferredUntil > now)
       return { action: "DEFERRED", reason: deferralReason(backup, deferredUntil) };
     return { action: "ERASE", reason: `deleted, its grace ended at ${purgeTime}` };
   }
-  if (expireTime > now) return { action: "KEEP", reason: `it expires at ${expireTime}` };
+  if (expireTime > now) return { action: "KEEP", reason: `it expires at ${expireTime}${billed(backup, expireTime)}` };
   if (isInUse) return { action: "KEEP", reason: "somebody reads it" };
   if (rule !== undefined) return { action: "KEEP", reason: `it expired at ${expireTime}, but ${rule}` };
   return { action: "EXPIRE", reason: `it expired at ${expireTime}` };
+}
+
+/** What a person should know of a backup that ends so soon, after a semicolon. */
+function billed(backup: Entry, endTime: string | undefined): string {
+  const short = endTime === undefined ? undefined : shortLife(backup, endTime);
+  return short === undefined ? "" : `; ${short}`;
 }
 
 function deferralReason({ deferredBy, purgeStartTime }: Entry, until: string): string {
