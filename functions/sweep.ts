@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { later, timeOf } from "../shared/backup/duration.ts";
 import type { Operation } from "../shared/backup/operation.ts";
+import { createCalendars } from "../shared/backup/period.ts";
 import type { Decision } from "../shared/backup/retention.ts";
 import { reviewedFrom } from "../shared/backup/review.ts";
 import { collectionOf, type Due, dueAt, type Review, review } from "../shared/pipeline/catalogue.ts";
@@ -51,6 +52,7 @@ export const sweep = step<"sweep.v1.requested", Round>({
     // Who asked may have another clock: one that is ahead must not let anything expire early.
     const now = createTime < here ? createTime : here;
     const due = await dueAt(store, now, page, data.after);
+    const calendars = createCalendars();
     const turn = Number.parseInt(operation.slice(-8), 16);
     const outcomes: Outcome[] = [];
     const seen = new Set<string>();
@@ -61,7 +63,7 @@ export const sweep = step<"sweep.v1.requested", Round>({
       if (!seen.has(collection)) {
         if (outcomes.reduce((sum, { wanted, moves }) => sum + wanted.length + moves.length, 0) >= enough) break;
         seen.add(collection);
-        const found = await review(store, collection, now, signal, turn);
+        const found = await review(store, collection, { now, turn, calendars }, signal);
         if (!(await isSwept(found.holder?.sweeping, operation, ports))) outcomes.push(outcomeOf(found, now));
       }
       last = one;

@@ -1,7 +1,7 @@
 import { StatusError } from "../error.ts";
 import type { Backup, RetentionPolicy, Verification } from "./backup.ts";
 import { shortLife } from "./billing.ts";
-import { createCalendar, type Period } from "./period.ts";
+import { type Calendar, createCalendars, type Period } from "./period.ts";
 import { reviewTimeOf } from "./review.ts";
 
 /** What of a backup is asked for a decision. */
@@ -20,6 +20,8 @@ export interface Decision {
   reviewTime?: string;
 }
 
+type Calendars = ReturnType<typeof createCalendars>;
+
 /** Which rule keeps a backup. */
 type Reasons = Map<Entry, string>;
 
@@ -35,16 +37,17 @@ const rules: [keyof RetentionPolicy & `keep${string}`, Period][] = [
  * One decision for each backup of one collection. A backup expires once its `expireTime` has passed and no rule keeps it. Never taken: the
  * newest verified one, the `minimumRedundancy` best, what is held, what somebody reads (`inUse`: names of backups that live
  * Operations have pinned). Deciding again, after what was decided has been done, decides nothing new. A policy that is not valid
- * keeps everything.
+ * keeps everything. Who decides many collections hands in the same `calendars`.
  */
 export function decide(
   catalogue: readonly Entry[],
   policy: RetentionPolicy,
   inUse: ReadonlySet<string>,
   now: string,
+  calendars = createCalendars(),
 ): Decision[] {
-  const fault = faultOf(policy);
-  const kept = keepers(catalogue, fault === undefined ? policy : {});
+  const fault = faultOf(policy, calendars);
+  const kept = keepers(catalogue, fault === undefined ? policy : {}, calendars);
   return catalogue.map((backup) => {
     const rule = kept.get(backup) ?? fault;
     const isKeptOn = rule !== undefined && backup.state === "ACTIVE" && backup.expireTime <= now;
@@ -55,9 +58,9 @@ export function decide(
 }
 
 /** Why a policy that somebody wrote past `assertPolicy` keeps everything: one broken collection must not stop every sweep. */
-function faultOf(policy: RetentionPolicy): string | undefined {
+function faultOf(policy: RetentionPolicy, calendars: Calendars): string | undefined {
   try {
-    assertPolicy(policy);
+    assertPolicy(policy, calendars);
     return undefined;
   } catch (error) {
     if (error instanceof StatusError) return `stays while its policy is not valid (${error.message})`;
@@ -103,7 +106,7 @@ function deferralReason({ deferredBy, purgeStartTime }: Entry, until: string): s
 }
 
 /** Which rule keeps a backup; the first that does is named. */
-function keepers(catalogue: readonly Entry[], policy: RetentionPolicy): Reasons {
+function keepers(catalogue: readonly Entry[], policy: RetentionPolicy, calendars: Calendars): Reasons {
   const living = catalogue.filter(({ state }) => state === "ACTIVE").sort(newestFirst);
   const kept: Reasons = new Map();
   const keep = (backup: Entry | undefined, reason: string) => {
@@ -115,7 +118,7 @@ function keepers(catalogue: readonly Entry[], policy: RetentionPolicy): Reasons 
   for (const backup of best.slice(0, minimum)) keep(backup, `is one of the ${minimum} that must stay`);
   const last = policy.keepLast ?? 0;
   for (const backup of living.slice(0, last)) keep(backup, `is one of the last ${last}`);
-  const calendar = createCalendar(policy.timeZone ?? "Etc/UTC");
+  const calendar = calendars(policy.timeZone ?? "Etc/UTC");
   for (const [rule, period] of rules) keepByPeriod(living, period, policy[rule] ?? 0, calendar, keep);
   return kept;
 }
@@ -125,7 +128,7 @@ function keepByPeriod(
   living: readonly Entry[],
   period: Period,
   count: number,
-  calendar: (time: string, period: Period) => string,
+  calendar: Calendar,
   keep: (backup: Entry, reason: string) => void,
 ): void {
   if (count === 0) return;
@@ -148,7 +151,7 @@ function newestFirst(a: Entry, b: Entry): number {
 }
 
 /** Refuses with INVALID_ARGUMENT a policy that contradicts itself or keeps nothing. */
-export function assertPolicy(policy: RetentionPolicy): void {
+export function assertPolicy(policy: RetentionPolicy, calendars: Calendars = createCalendars()): void {
   for (const [field, value] of Object.entries(policy)) {
     if (field === "timeZone") continue;
     const isCount = Number.isInteger(value) && value >= 0 && value <= 10_000;
@@ -159,7 +162,7 @@ export function assertPolicy(policy: RetentionPolicy): void {
   if (keepLast !== undefined && keepLast > 0 && keepLast < minimumRedundancy)
     throw invalid(`keepLast ${keepLast} contradicts minimumRedundancy ${minimumRedundancy}: expected at least as many`);
   try {
-    createCalendar(timeZone);
+    calendars(timeZone);
   } catch {
     throw invalid(
       `unknown time zone ${JSON.stringify(String(timeZone).slice(0, 60))}: expected an IANA name, such as Asia/Tokyo`,

@@ -2,6 +2,7 @@ import type { Backup, BackupCollection } from "../backup/backup.ts";
 import { capped } from "../backup/cap.ts";
 import { parseBackupName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
+import { createCalendars } from "../backup/period.ts";
 import { type Decision, decide, type Entry } from "../backup/retention.ts";
 import type { Doc, Store } from "./ports.ts";
 
@@ -58,16 +59,21 @@ async function dueIn(
 export const collectionOf = ({ name }: Due): string =>
   name.includes("/backups/") ? parseBackupName(name).collection : name;
 
+export interface ReviewOptions {
+  now: string;
+  turn?: number;
+  calendars?: ReturnType<typeof createCalendars>;
+}
+
 /**
  * Decides every backup of one collection by its policy, under the cap of one sweep. The collection is read first: who finds it
- * unchanged later knows that nothing has come into the catalogue since. `turn`: see `capped`.
+ * unchanged later knows that nothing has come into the catalogue since. `turn`: see `capped`; `calendars`: see `decide`.
  */
 export async function review(
   store: Store,
   collection: string,
-  now: string,
+  { now, turn = 0, calendars = createCalendars() }: ReviewOptions,
   signal: AbortSignal,
-  turn = 0,
 ): Promise<Review> {
   const holder = (await store.get<BackupCollection>(collection))?.data;
   const entries: Entry[] = [];
@@ -76,14 +82,15 @@ export async function review(
     for (const { data } of docs) entries.push(entryOf(data));
   }
   const createTimes = new Map(entries.map(({ name, createTime }) => [name, createTime]));
-  const decided = decide(entries, holder?.retentionPolicy ?? {}, await inUse(store, entries), now);
+  const decided = decide(entries, holder?.retentionPolicy ?? {}, await inUse(store, entries), now, calendars);
   return { collection, holder, entries, decisions: capped(decided, createTimes, turn) };
 }
 
 /** A decision for every backup there is, collection by collection: for people. It reads everything. */
 export async function* decideAll(store: Store, now: string, signal: AbortSignal): AsyncGenerator<Decision[]> {
+  const calendars = createCalendars();
   for await (const collections of pages<BackupCollection>(store, "backupCollections"))
-    for (const { path } of collections) yield (await review(store, path, now, signal)).decisions;
+    for (const { path } of collections) yield (await review(store, path, { now, calendars }, signal)).decisions;
 }
 
 async function* pages<T>(store: Store, collection: string): AsyncGenerator<Doc<T>[]> {
