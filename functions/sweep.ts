@@ -16,9 +16,12 @@ const operationLife = 90 * 86_400;
 /** How long a sweep goes on, in seconds; what is due beyond that is left to the next one, well before its deadline of an hour. */
 const patience = 45 * 60;
 
-/** How many of what is due one round reads, and after how many requests and moves it takes no further collection: a commit has 500 writes. */
-const page = 50;
-const enough = 40;
+/**
+ * How many of what is due one round reads, and after how many requests and moves it takes no further collection: with what one
+ * collection can add (see `capped`), three writes a request and two a move, a commit stays below 500.
+ */
+const page = 40;
+const enough = 30;
 
 /** One round: what was decided, and after what the next one goes on, if there is one. */
 interface Round {

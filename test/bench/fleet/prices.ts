@@ -6,11 +6,11 @@ export interface Price {
   /** As the billing catalogue calls it. */
   sku: string;
   page: string;
-  /** Whether the price itself, not its SKU's name, was read on a copy of that page, and not in somebody else's account of it. */
+  /** Whether the price, if not its SKU's name, was read on a copy of that page, and not in somebody else's account of it. */
   isRead: boolean;
 }
 
-/** List prices of us-central1 without free tiers, as of this day. */
+/** List prices of us-central1 without free tiers; when they were looked up. */
 export const asOf = "2026-11-21";
 
 const perMillion = 1e-6;
