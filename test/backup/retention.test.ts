@@ -360,6 +360,34 @@ describe("for every catalogue, policy and clock", () => {
       }),
     );
   });
+  it("what a rule keeps it keeps at any later time, and when any other backup goes: a sweep need not look again", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, time, fc.nat(39), (catalogue, policy, at, other, gone) => {
+        const later = at < other ? other : at;
+        const kept = (all: Backup[], when: string): string[] =>
+          decide(all, policy, nobody, when)
+            .filter(({ backup, action, reviewTime }) => {
+              const found = all.find(({ name }) => name === backup);
+              return action === "KEEP" && found?.state === "ACTIVE" && reviewTime === undefined;
+            })
+            .map(({ backup }) => backup);
+        const before = kept(catalogue, at);
+        expect(kept(catalogue, later)).toEqual(expect.arrayContaining(before));
+        const left = catalogue.filter((_, n) => n !== gone);
+        expect(kept(left, at)).toEqual(expect.arrayContaining(before.filter((name) => name !== `b${gone}`)));
+      }),
+    );
+  });
+  it("names when time alone can change a decision: before that it stays as it is", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, time, (catalogue, policy, at, other) => {
+        const [from, to] = at < other ? [at, other] : [other, at];
+        const after = decide(catalogue, policy, nobody, to);
+        for (const [n, { action, reviewTime }] of decide(catalogue, policy, nobody, from).entries())
+          if (reviewTime === undefined || reviewTime > to) expect(after[n]?.action).toBe(action);
+      }),
+    );
+  });
   it("capping again and again takes in the end what would have gone at once", () => {
     fc.assert(
       fc.property(aCatalogue, aPolicy, time, (catalogue, policy, at) => {

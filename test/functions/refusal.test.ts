@@ -399,6 +399,20 @@ describe("a deletion", () => {
   });
 });
 
+describe("a request for a sweep", () => {
+  it.each([
+    [
+      "that goes on after nothing we know",
+      { after: { reviewTime: "2026-01-01T00:00:00.000Z", name: "x/y", round: 1 } },
+    ],
+    ["that goes on from no time", { after: { reviewTime: "then", name: "backupCollections/orders", round: 1 } }],
+    ["with a field too many", { everything: true }],
+    ["with a schedule in an unknown time zone", { schedule: { cron: "17 * * * *", timeZone: "Mars/Base" } }],
+  ])("%s is refused", async (_name, data) => {
+    expect(await ask("sweep.v1.requested", data)).toMatchObject(error("INVALID_ARGUMENT", /sweep.v1.requested: /));
+  });
+});
+
 describe("an operation past its deadline", () => {
   it("is ended by the relay, and what it held is free again", async () => {
     const { store } = world.ports;
