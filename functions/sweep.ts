@@ -5,7 +5,7 @@ import type { Operation } from "../shared/backup/operation.ts";
 import { createCalendars } from "../shared/backup/period.ts";
 import type { Decision } from "../shared/backup/retention.ts";
 import { reviewedFrom } from "../shared/backup/review.ts";
-import { collectionOf, type Due, dueAt, type Review, review } from "../shared/pipeline/catalogue.ts";
+import { collectionOf, type Due, dueAt, type Holder, type Review, review } from "../shared/pipeline/catalogue.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
@@ -32,7 +32,7 @@ interface Round {
 }
 
 /** What comes of one collection. */
-interface Outcome extends Pick<Review, "collection" | "holder"> {
+interface Outcome extends Holder {
   wanted: Decision[];
   deferred: number;
   /** Backups that are to be looked at from another time on, with the one that they were found with. */
@@ -64,10 +64,12 @@ export const sweep = step<"sweep.v1.requested", Round>({
       signal.throwIfAborted();
       const collection = collectionOf(one);
       if (!seen.has(collection)) {
-        if (outcomes.reduce((sum, { wanted, moves }) => sum + wanted.length + moves.length, 0) >= enough) break;
+        if (sizeOf(outcomes) >= enough) break;
         seen.add(collection);
-        const found = await review(store, collection, { now, turn, calendars }, signal);
-        if (!(await isSwept(found.holder?.sweeping, operation, ports))) outcomes.push(outcomeOf(found, now));
+        const holder = (await store.get<BackupCollection>(collection))?.data;
+        const isFree = !(await isSwept(holder?.sweeping, operation, ports));
+        const options = { now, turn, calendars };
+        if (isFree) outcomes.push(outcomeOf(await review(store, { collection, holder }, options, signal), now));
       }
       last = one;
     }
@@ -99,6 +101,9 @@ export const sweep = step<"sweep.v1.requested", Round>({
     change.ask("sweep.v1.requested", { ...data, after: { ...next, round } }, round);
   },
 });
+
+const sizeOf = (outcomes: readonly Outcome[]): number =>
+  outcomes.reduce((sum, { wanted, moves }) => sum + wanted.length + moves.length, 0);
 
 /** Whether this sweep, or another one that is still going on, has decided the collection already: the cap holds for both. */
 async function isSwept(by: string | undefined, operation: string, { store }: Ports): Promise<boolean> {

@@ -9,11 +9,15 @@ import type { Doc, Store } from "./ports.ts";
 /** How many documents are read at once. */
 const page = 300;
 
-/** A collection, as it was read, and what is decided of each of its backups. */
-export interface Review {
+/** A collection, as it was read before its backups were. */
+export interface Holder {
   collection: string;
   /** `undefined` where nobody has made its document. */
   holder: BackupCollection | undefined;
+}
+
+/** What is decided of each backup of a collection. */
+export interface Review extends Holder {
   entries: Entry[];
   /** One for each entry, in their order. */
   decisions: Decision[];
@@ -66,16 +70,15 @@ export interface ReviewOptions {
 }
 
 /**
- * Decides every backup of one collection by its policy, under the cap of one sweep. The collection is read first: who finds it
- * unchanged later knows that nothing has come into the catalogue since. `turn`: see `capped`; `calendars`: see `decide`.
+ * Decides every backup of one collection by its policy, under the cap of one sweep. The collection has been read first: who
+ * finds it unchanged later knows that nothing has come into the catalogue since. `turn`: see `capped`; `calendars`: see `decide`.
  */
 export async function review(
   store: Store,
-  collection: string,
+  { collection, holder }: Holder,
   { now, turn = 0, calendars = createCalendars() }: ReviewOptions,
   signal: AbortSignal,
 ): Promise<Review> {
-  const holder = (await store.get<BackupCollection>(collection))?.data;
   const entries: Entry[] = [];
   for await (const docs of pages<Backup>(store, `${collection}/backups`)) {
     signal.throwIfAborted();
@@ -90,7 +93,8 @@ export async function review(
 export async function* decideAll(store: Store, now: string, signal: AbortSignal): AsyncGenerator<Decision[]> {
   const calendars = createCalendars();
   for await (const collections of pages<BackupCollection>(store, "backupCollections"))
-    for (const { path } of collections) yield (await review(store, path, { now, calendars }, signal)).decisions;
+    for (const { path, data } of collections)
+      yield (await review(store, { collection: path, holder: data }, { now, calendars }, signal)).decisions;
 }
 
 async function* pages<T>(store: Store, collection: string): AsyncGenerator<Doc<T>[]> {
