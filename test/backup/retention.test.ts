@@ -234,6 +234,25 @@ describe("the cap of a sweep", () => {
     const decisions = capped(...expired(60, 40));
     expect([count(decisions, "EXPIRE"), count(decisions, "DEFERRED")]).toEqual([20, 40]);
   });
+  it("is never more than forty", () => {
+    const decisions = capped(...expired(300, 100));
+    expect([count(decisions, "EXPIRE"), count(decisions, "DEFERRED")]).toEqual([40, 260]);
+  });
+  it("lets forty be erased, others at each turn, so that none stands before the others for ever", () => {
+    const decisions = Array.from(
+      { length: 100 },
+      (_, n): Decision => ({ backup: `b${n}`, action: "ERASE", reason: "" }),
+    );
+    const erased = (turn: number) =>
+      capped(decisions, new Map(), turn).flatMap(({ action, backup }) => (action === "ERASE" ? [backup] : []));
+    expect([erased(0).length, erased(0)[0], erased(60)[0], erased(90).includes("b95")]).toEqual([
+      40,
+      "b0",
+      "b60",
+      true,
+    ]);
+    expect(capped(decisions, new Map())[99]).toMatchObject({ action: "DEFERRED", reason: /at most 40 .* 100 are due/ });
+  });
   it("changes nothing below it", () => {
     const [decisions, times] = expired(10, 3);
     expect(capped(decisions, times)).toEqual(decisions);
