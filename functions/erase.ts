@@ -1,22 +1,21 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { defaultGrace, later, parseDuration } from "../shared/backup/duration.ts";
+import { day, defaultGrace, later, parseDuration, timeOf } from "../shared/backup/duration.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
-import { counted, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
+import { toReview } from "../shared/backup/review.ts";
+import { counted, deferred, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
+import { type Deferral, deferralOf, latest } from "../shared/pipeline/deferral.ts";
 import { existing } from "../shared/pipeline/existing.ts";
 import { livePins, lockedBy } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
-/** Whose objects were removed, and how many of them could not be. */
+/** Whose objects were removed, and what keeps those that could not be. */
 interface Removal {
   maker: string | undefined;
-  blocked: number;
+  deferral: Deferral | undefined;
 }
-
-/** When removing what a hold or a retention policy keeps is tried again, in seconds. */
-const blockedSeconds = 86_400;
 
 /** Puts the tombstone: DELETING, to be undone until its `purgeTime`. */
 export const deletion = step<"deletion.v1.requested">({
@@ -43,7 +42,7 @@ export const undelete = step<"undelete.v1.requested">({
   },
 });
 
-/** A collection of which something is undeleted is deleted no more; not while its deletion is still under way. */
+/** A collection of which something is undeleted is deleted no more, and decided anew; not while its deletion is still under way. */
 async function keepCollection(change: Change, collection: string): Promise<void> {
   const holder = await change.read<BackupCollection>(collection);
   const deleter = await lockedBy(holder?.deleting, change);
@@ -52,90 +51,111 @@ async function keepCollection(change: Change, collection: string): Promise<void>
       "FAILED_PRECONDITION",
       `${collection} is being deleted by ${deleter}: undelete once that is over`,
     );
-  if (holder?.deleteTime !== undefined) change.put(collection, unmarked(holder));
+  if (holder !== undefined) change.put(collection, toReview(unmarked(holder), change.now));
 }
 
 /**
  * Erases a backup whose grace is over: first the commit that nothing brings back, then the manifest, the files, the
- * document. With `operation`, only what that failed Operation left.
+ * document. While its bucket keeps a file none of that begins: it is put off, and can still be undeleted. With `operation`,
+ * only what that failed Operation left.
  */
 export const erasure = step<"erasure.v1.requested", Removal>({
   on: "erasure.v1.requested",
   goesOn: true,
 
-  async admit({ data: { backup, operation } }, change) {
+  async admit({ data: { backup, operation } }, change, { objects, settings }) {
     if (operation !== undefined) return;
     const found = await change.read<Backup>(backup);
     if (found === undefined) return; // erased by another Operation
-    change.put(backup, purging(found, change.now, await livePins(found, change)));
+    const doomed = purging(found, change.now, await livePins(found, change));
+    const hasBegun = found.purgeStartTime !== undefined;
+    const kept = hasBegun ? undefined : await lookFor(objects, settings.vaultBucket, found, change.now);
+    change.put(backup, kept === undefined ? doomed : deferred(found, kept.until, kept.by));
   },
 
-  async run({ data: { backup, operation } }, { store, objects, settings }, signal) {
+  async run({ data: { backup, operation } }, { store, objects, clock, settings }, signal) {
     const doc = await store.get<Backup>(backup);
     const maker = operation ?? (doc?.data.purgeStartTime === undefined ? undefined : doc.data.operation);
-    if (maker === undefined) return { maker, blocked: 0 };
-    return { maker, blocked: await removeAll(objects, settings.vaultBucket, backup, maker, signal) };
+    if (maker === undefined) return { maker, deferral: undefined };
+    const now = timeOf(clock.now());
+    return { maker, deferral: await removeAll(objects, settings.vaultBucket, backup, maker, now, signal) };
   },
 
-  async commit({ data: { backup, operation } }, { maker, blocked }, change) {
-    if (blocked > 0) {
-      // A backup is asked for again by the next sweep; nobody else knows of what a failed one left.
-      if (operation !== undefined) {
-        const identity = `${change.operation.name} again`;
-        await change.request(
-          "erasure.v1.requested",
-          { backup, operation },
-          identity,
-          later(change.now, blockedSeconds),
-        );
-      }
-      const message = `${blocked} objects of ${backup} are kept by a hold or a retention policy; they are tried again`;
-      return await change.end({ error: { code: "FAILED_PRECONDITION", message } });
-    }
-    if (operation === undefined) await forget(change, backup, maker);
-    await change.end({ response: { backup } });
+  async commit({ data: { backup, operation } }, { maker, deferral }, change) {
+    if (operation === undefined) return await conclude(change, backup, maker, deferral);
+    // Nobody else knows of what a failed Operation left. Two that meet the same date ask once.
+    if (deferral !== undefined)
+      await change.request(
+        "erasure.v1.requested",
+        { backup, operation },
+        `${operation} ${deferral.until}`,
+        deferral.until,
+      );
+    await change.end({ response: { backup, ...told(deferral) } });
   },
 });
 
+/** Ends the erasure of a backup: it is gone, or it is put off, in `admit` or by what came between. */
+async function conclude(change: Change, backup: string, maker: string | undefined, deferral: Deferral | undefined) {
+  const found = await change.read<Backup>(backup);
+  if (deferral !== undefined && found?.state === "DELETING")
+    change.put(backup, deferred(found, deferral.until, deferral.by));
+  if (deferral === undefined && found?.purgeStartTime !== undefined && found.operation === maker)
+    await forget(change, found);
+  const { deferredUntil: until, deferredBy: by } = (await change.read<Backup>(backup)) ?? {};
+  const isPutOff = until !== undefined && by !== undefined;
+  await change.end({ response: { backup, ...told(isPutOff ? { until, by } : undefined) } });
+}
+
+const told = (deferral: Deferral | undefined): Record<string, string> =>
+  deferral === undefined ? {} : { deferredUntil: deferral.until, deferredBy: deferral.by };
+
+/** What keeps a backup's files in the bucket, before anything of it is touched. */
+async function lookFor(objects: Objects, bucket: string, { name, operation }: Backup, now: string) {
+  let found: Deferral | undefined;
+  for await (const object of objects.list(bucket, `${name}/`))
+    if (object.metadata.operation === operation) found = latest(found, deferralOf(object, now));
+  return found;
+}
+
 /**
  * Removes what one Operation wrote under a backup's name, and nothing else: the name may be in use again. The manifest
- * goes first: without it, what is left counts no more.
+ * goes first: without it, what is left counts no more. Answers what keeps the rest, if there is one.
  */
 async function removeAll(
   objects: Objects,
   bucket: string,
   backup: string,
   maker: string,
+  now: string,
   signal: AbortSignal,
-): Promise<number> {
-  let blocked = 0;
+): Promise<Deferral | undefined> {
+  let deferral: Deferral | undefined;
   const remove = async (found: ObjectInfo): Promise<void> => {
     try {
       await objects.remove(found);
     } catch (error) {
       if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
-      blocked++;
+      deferral = latest(deferral, deferralOf(found, now) ?? { by: "HOLD", until: later(now, day) });
     }
   };
   const isMeant = (found: ObjectInfo | undefined): found is ObjectInfo => found?.metadata.operation === maker;
   const manifest = await objects.stat(bucket, manifestObject(backup));
   if (isMeant(manifest)) await remove(manifest);
-  if (blocked > 0) return blocked; // while the manifest stands, what it names stays
+  if (deferral !== undefined) return deferral; // while the manifest stands, what it names stays
   for await (const found of objects.list(bucket, `${backup}/`)) {
     signal.throwIfAborted();
     if (isMeant(found)) await remove(found);
   }
-  return blocked;
+  return deferral;
 }
 
-async function forget(change: Change, backup: string, maker: string | undefined): Promise<void> {
-  const found = await change.read<Backup>(backup);
-  if (found?.purgeStartTime === undefined || found.operation !== maker) return;
-  const { collection } = parseBackupName(backup);
+async function forget(change: Change, backup: Backup): Promise<void> {
+  const { collection } = parseBackupName(backup.name);
   const holder = await change.read<BackupCollection>(collection);
-  change.remove(backup);
-  if (holder !== undefined) discount(change, counted(holder, found, -1));
-  change.say("backup.v1.deleted", { backup });
+  change.remove(backup.name);
+  if (holder !== undefined) discount(change, counted(holder, backup, -1));
+  change.say("backup.v1.deleted", { backup: backup.name });
 }
 
 /** One backup fewer; with the last one a collection that was deleted goes. */

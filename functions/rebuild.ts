@@ -4,6 +4,8 @@ import { emptyCollection, type Totals } from "../shared/backup/collection.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { parseBackupName, parseObjectName } from "../shared/backup/name.ts";
 import type { Operation } from "../shared/backup/operation.ts";
+import { toReview } from "../shared/backup/review.ts";
+import { unmarked } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { pageAfter } from "../shared/pipeline/pages.ts";
@@ -119,9 +121,10 @@ async function lostBackup(
 async function takeOver(change: Change, backup: Backup): Promise<boolean> {
   if ((await change.read(backup.name)) !== undefined) return false;
   change.put(backup.name, backup);
-  const { deleteTime, ...holder } = await holderOf(change, backup);
+  const holder = unmarked(await holderOf(change, backup));
   const createTime = backup.createTime < holder.createTime ? backup.createTime : holder.createTime;
-  if (deleteTime !== undefined || createTime !== holder.createTime) change.put(holder.name, { ...holder, createTime });
+  const grown = { ...holder, createTime };
+  change.put(holder.name, holder.keepsExpired ? toReview(grown, change.now) : grown);
   return true;
 }
 

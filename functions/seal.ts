@@ -3,11 +3,11 @@ import { parseEvent } from "../shared/backup/event.ts";
 import { assertUnprotected } from "../shared/backup/instance.ts";
 import { manifestBytes } from "../shared/backup/manifest.ts";
 import { manifestObject, parseBackupName, parseInstanceName } from "../shared/backup/name.ts";
+import { toReview } from "../shared/backup/review.ts";
 import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { exportByPolicy } from "../shared/pipeline/export-by-policy.ts";
-
 import type { Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { collect, once } from "../shared/pipeline/stream.ts";
@@ -34,7 +34,8 @@ export const seal = step<"seal.v1.requested">({
     if (draft === undefined || holder === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
     const active = sealed(draft);
     change.put(backup, active);
-    change.put(collection, await exportByPolicy(change, active, counted(holder, active, 1)));
+    const grown = await exportByPolicy(change, active, counted(holder, active, 1));
+    change.put(collection, holder.keepsExpired ? toReview(grown, change.now) : grown);
     change.say("backup.v1.created", { backup });
     // No draft any more: what becomes of the instance must not take it back.
     change.operation.holds = change.operation.holds.filter(({ kind }) => kind !== "draft");

@@ -1,8 +1,12 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { later, timeOf } from "../shared/backup/duration.ts";
 import type { Operation } from "../shared/backup/operation.ts";
-import { createCalendar } from "../shared/backup/period.ts";
+import { createCalendar, createCalendars } from "../shared/backup/period.ts";
 import type { Decision } from "../shared/backup/retention.ts";
-import { decideAll } from "../shared/pipeline/catalogue.ts";
+import { reviewedFrom } from "../shared/backup/review.ts";
+import { collectionOf, type Due, dueAt, type Holder, type Review, review } from "../shared/pipeline/catalogue.ts";
+import type { Change } from "../shared/pipeline/change.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { retireExpired } from "./retire.ts";
@@ -10,38 +14,137 @@ import { retireExpired } from "./retire.ts";
 /** How long Operations are kept after their end, in seconds. */
 const operationLife = 90 * 86_400;
 
-/** Backups that one sweep puts down or erases at most, over all collections: what one commit can hold. The next one goes on. */
-const batch = 100;
+/** How long a sweep goes on, in seconds; what is due beyond that is left to the next one, well before its deadline of an hour. */
+const patience = 45 * 60;
 
-/** Finds what has expired and asks for its deletion, and for the erasure of tombstones whose grace is over. */
-export const sweep = step<"sweep.v1.requested", Decision[]>({
+/**
+ * How many of what is due one round reads, and after how many requests and moves it takes no further collection: with what one
+ * collection can add (see `capped`), three writes a request and two a move, a commit stays below 500.
+ */
+const page = 40;
+const enough = 30;
+
+/** One round: what was decided, and after what the next one goes on, if there is one. */
+interface Round {
+  outcomes: Outcome[];
+  next: Due | undefined;
+  /** There is more, but this sweep has gone on for long enough. */
+  isLate: boolean;
+}
+
+/** What comes of one collection. */
+interface Outcome extends Holder {
+  wanted: Decision[];
+  deferred: number;
+  /** Backups that are to be looked at from another time on, with the one that they were found with. */
+  moves: { name: string; from: string | undefined; to: string | undefined }[];
+  keepsExpired: boolean;
+}
+
+/**
+ * Finds what was due when the sweep began, decides each collection that has some of it, once, and asks for deletions and for
+ * the erasure of tombstones whose grace is over. What a rule keeps beyond its expiry is not found again before something
+ * happens that can change that. Many rounds, each a Task of its own, where much is due.
+ */
+export const sweep = step<"sweep.v1.requested", Round>({
   on: "sweep.v1.requested",
 
-  async run({ operation }, ports, signal) {
-    const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), signal);
-    await forgetOperations(ports, signal);
-    await retireExpired(operation, ports, signal);
-    const wanted = decisions.filter(({ action }) => action !== "KEEP" && action !== "HOLD");
-    // From another place each time: what cannot be erased must not stand before the others for ever.
-    const from = Number.parseInt(operation.slice(-8), 16) % Math.max(wanted.length, 1);
-    return [...wanted.slice(from), ...wanted.slice(0, from)];
+  async run({ data, operation, createTime }, ports, signal) {
+    if (data.after === undefined) {
+      await forgetOperations(ports, signal);
+      await retireExpired(operation, ports, signal);
+    }
+    const { store, clock } = ports;
+    const here = timeOf(clock.now());
+    // Who asked may have another clock: one that is ahead must not let anything expire early.
+    const now = createTime < here ? createTime : here;
+    const due = await dueAt(store, now, page, data.after);
+    const calendars = createCalendars();
+    const turn = Number.parseInt(operation.slice(-8), 16);
+    const outcomes: Outcome[] = [];
+    const seen = new Set<string>();
+    let last: Due | undefined;
+    for (const one of due) {
+      signal.throwIfAborted();
+      const collection = collectionOf(one);
+      if (!seen.has(collection)) {
+        if (sizeOf(outcomes) >= enough) break;
+        seen.add(collection);
+        const holder = (await store.get<BackupCollection>(collection))?.data;
+        const isFree = !(await isSwept(holder?.sweeping, operation, ports));
+        const options = { now, turn, calendars };
+        if (isFree) outcomes.push(outcomeOf(await review(store, { collection, holder }, options, signal), now));
+      }
+      last = one;
+    }
+    const isAll = due.length < page && last === due.at(-1);
+    const isLate = timeOf(clock.now()) > later(createTime, patience);
+    return { outcomes, next: isAll ? undefined : last, isLate };
   },
 
-  async commit({ operation }, decisions, change) {
-    const due = decisions.filter(({ action }) => action !== "DEFERRED");
-    const going = due.slice(0, batch);
-    for (const { backup, action } of going) {
-      const identity = `${operation} ${backup}`;
-      if (action === "EXPIRE") await change.request("deletion.v1.requested", { backup }, identity);
-      else await change.request("erasure.v1.requested", { backup }, identity);
+  async commit({ data, operation }, { outcomes, next, isLate }, change) {
+    const before = change.operation.response ?? {};
+    const total = { expired: 0, erased: 0, deferred: 0 };
+    for (const outcome of outcomes) {
+      // Whatever came into the catalogue meanwhile changed this document too: the next sweep decides with it.
+      if (!isDeepStrictEqual(await change.read<BackupCollection>(outcome.collection), outcome.holder)) continue;
+      await settle(outcome, change);
+      for (const { backup, action } of outcome.wanted) {
+        const type = action === "EXPIRE" ? "deletion.v1.requested" : "erasure.v1.requested";
+        await change.request(type, { backup }, `${operation} ${backup}`);
+        total[action === "EXPIRE" ? "expired" : "erased"]++;
+      }
+      total.deferred += outcome.deferred;
     }
     // Once a week: it looks at every object of the vault.
     await change.request("orphans.v1.requested", {}, createCalendar("Etc/UTC")(change.now, "week"));
-    const count = (wanted: Decision["action"]): number => going.filter(({ action }) => action === wanted).length;
-    const deferred = decisions.length - going.length;
-    await change.end({ response: { expired: count("EXPIRE"), erased: count("ERASE"), deferred } });
+    const sum = (field: keyof typeof total): number => Number(before[field] ?? 0) + total[field];
+    const response = { expired: sum("expired"), erased: sum("erased"), deferred: sum("deferred") };
+    if (next === undefined) return await change.end({ response });
+    if (isLate) return await change.end({ response: { ...response, left: "more is due; the next sweep goes on" } });
+    const round = (data.after?.round ?? 0) + 1;
+    change.operation.response = response;
+    change.ask("sweep.v1.requested", { ...data, after: { ...next, round } }, round);
   },
 });
+
+const sizeOf = (outcomes: readonly Outcome[]): number =>
+  outcomes.reduce((sum, { wanted, moves }) => sum + wanted.length + moves.length, 0);
+
+/** Whether this sweep, or another one that is still going on, has decided the collection already: the cap holds for both. */
+async function isSwept(by: string | undefined, operation: string, { store }: Ports): Promise<boolean> {
+  if (by === undefined || by === operation) return by === operation;
+  return (await store.get<Operation>(by))?.data.done === false;
+}
+
+function outcomeOf({ collection, holder, entries, decisions }: Review, now: string): Outcome {
+  const moves = entries.flatMap(({ name, reviewTime: from }, at) => {
+    const to = decisions[at]?.reviewTime;
+    // Without a document of its collection nothing could bring a backup back into review.
+    return from === to || (holder === undefined && to === undefined) ? [] : [{ name, from, to }];
+  });
+  return {
+    ...{ collection, holder, moves: moves.slice(0, enough) },
+    wanted: decisions.filter(({ action }) => action === "EXPIRE" || action === "ERASE"),
+    deferred: decisions.filter(({ action }) => action === "DEFERRED").length,
+    keepsExpired: entries.some(
+      ({ state, hold, expireTime }, at) =>
+        state === "ACTIVE" && hold === undefined && expireTime <= now && decisions[at]?.reviewTime === undefined,
+    ),
+  };
+}
+
+/** Marks the collection as decided, and each backup with when it is looked at next. */
+async function settle({ collection, holder, moves, keepsExpired }: Outcome, change: Change): Promise<void> {
+  if (holder !== undefined) {
+    const { reviewTime: _, keepsExpired: _before, ...rest } = holder;
+    change.put(collection, { ...rest, sweeping: change.operation.name, ...(keepsExpired && { keepsExpired }) });
+  }
+  for (const { name, from, to } of moves) {
+    const found = await change.read<Backup>(name);
+    if (found !== undefined && found.reviewTime === from) change.put(name, reviewedFrom(found, to));
+  }
+}
 
 async function forgetOperations({ store, clock }: Ports, signal: AbortSignal): Promise<void> {
   const before = later(timeOf(clock.now()), -operationLife);

@@ -1,4 +1,5 @@
 import { timeOf } from "../../shared/backup/duration.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
 import type { Decision } from "../../shared/backup/retention.ts";
 import { decideAll } from "../../shared/pipeline/catalogue.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
@@ -17,10 +18,17 @@ export const sweep = command({
 
   async run({ flags }, session) {
     const { ports } = await session.connect();
-    if (!flags["dry-run"])
-      return await conclude(await submit(ports, "sweep.v1.requested", {}), flags.async, ports, session);
-    const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), session.signal);
-    printList(session, "backups that are due", decisions, ["BACKUP", "ACTION", "REASON"], rowOf);
+    if (!flags["dry-run"]) {
+      const name = await submit(ports, "sweep.v1.requested", {});
+      await conclude(name, flags.async, ports, session);
+      const { deferred = 0, left } = (await ports.store.get<Operation>(name))?.data.response ?? {};
+      if (deferred !== 0) session.say(`${deferred} are deferred; valkeep sweep --dry-run tells why`);
+      if (left !== undefined) session.say(`${left}`);
+      return undefined;
+    }
+    const decisions: Decision[] = [];
+    for await (const some of decideAll(ports.store, timeOf(ports.clock.now()), session.signal)) decisions.push(...some);
+    printList(session, "backups", decisions, ["BACKUP", "ACTION", "REASON"], rowOf);
     return undefined;
   },
 });

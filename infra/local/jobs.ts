@@ -14,6 +14,9 @@ const everyHour = {
   data: { schedule: { cron: sweepCron, timeZone: "Etc/UTC" } },
 } as const satisfies { type: EventType; [rest: string]: unknown };
 
+/** The jobs that every valkeep needs, beside those of its instances. */
+export const periodicJobs = [everyMinute, everyHour, everyQuarter];
+
 /** Makes the jobs that every valkeep needs, `valkeep-tick`, `valkeep-sweep` and `valkeep-watch`; what exists is brought up to date. */
 export async function createJobs(host: string, projectId: string, location: string): Promise<void> {
   const [apiEndpoint = "", port] = host.split(":");
@@ -26,7 +29,7 @@ export async function createJobs(host: string, projectId: string, location: stri
   const parent = client.locationPath(projectId, location);
   try {
     await Promise.all(
-      [everyMinute, everyHour, everyQuarter].map(async ({ id, type, cron, data }) => {
+      periodicJobs.map(async ({ id, type, cron, data }) => {
         const job = {
           name: `${parent}/jobs/valkeep-${id}`,
           schedule: cron,

@@ -78,6 +78,12 @@ export interface BackupCollection {
   retentionPolicy?: RetentionPolicy;
   /** The last export by policy: which week or month it was for, where to, and the Operation that saw to it. */
   lastExport?: { period: string; gcsBucket: string; operation: string };
+  /** The sweep that decided it last; while that Operation lives, no other one decides it. */
+  sweeping?: string;
+  /** The last sweep found that a rule keeps backups beyond their expiry: those have no `reviewTime` of their own. */
+  keepsExpired?: true;
+  /** From when a sweep decides it anew because of that; see `toReview`. */
+  reviewTime?: string;
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
@@ -92,6 +98,9 @@ export type BackupType = "ON_DEMAND" | "AUTOMATED" | "FINAL";
 
 /** UNVERIFIED: only registered. CHECKED: every byte was parsed and both checksums agreed. PROVEN: it was restored and compared. */
 export type Verification = "UNVERIFIED" | "CHECKED" | "PROVEN";
+
+/** What keeps files in a bucket: its retention policy, or the object's own, until a known time; or a hold, until somebody ends it. */
+export type DeferredBy = "RETENTION_POLICY" | "HOLD";
 
 /** One consistent set of RDB files, one a shard. `backupCollections/{instanceId}/backups/{backupId}` */
 export interface Backup {
@@ -118,12 +127,15 @@ export interface Backup {
   verification: Verification;
   /** Operations that read it. A pin is void once its Operation is done. */
   pins: string[];
+  /** From when a sweep looks at it, and so at its collection. Absent: see `keepsExpired`; or it is held, or CREATING. */
+  reviewTime?: string;
   /** When somebody holds it, why. */
   hold?: { reason: string; createTime: string; operation: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */
   purgeTime?: string;
-  /** DELETING: erasing was tried, and the bucket's retention policy or a hold keeps the files until then. */
+  /** DELETING: erasing was tried, and the bucket keeps the files; from then on it is tried again. */
   deferredUntil?: string;
+  deferredBy?: DeferredBy;
   /** DELETING: erasing began; from here on nothing brings it back. */
   purgeStartTime?: string;
 }

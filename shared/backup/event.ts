@@ -29,6 +29,10 @@ const bucket = checkedText(bucketOf);
 const copyRetention = checkedText(copyRetentionSeconds).optional();
 const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
+const backupOrCollection = z
+  .string()
+  .regex(/^backupCollections\/[a-z0-9-]+(\/backups\/[a-z0-9_-]+)?$/)
+  .max(200);
 const operation = z.string().max(64);
 const schedule = z
   .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
@@ -83,7 +87,12 @@ export const events = {
   /** Erase a copy whose time has come from the operator's bucket, where that of a newer backup stands. */
   "retirement.v1.requested": z.strictObject({ backup, gcsBucket: bucket, newerBackup: backup }),
   /** Find what has expired and ask for its deletion. */
-  "sweep.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
+  "sweep.v1.requested": z.strictObject({
+    schedule: schedule.optional(),
+    /** Of a further round: after what it goes on. */
+    after: z.strictObject({ reviewTime: time, name: backupOrCollection, round: z.int().min(1) }).optional(),
+    requestId,
+  }),
   /** Put a tombstone on a backup; until its grace is over it can be undeleted. */
   "deletion.v1.requested": z.strictObject({ backup, grace: duration.optional(), requestId }),
   /** Take the tombstone away. */

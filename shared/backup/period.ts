@@ -12,11 +12,24 @@ interface LocalDate {
 const dayMs = 86_400_000;
 const quarterHourMs = 900_000;
 
+/** The name of the period in which a time falls. */
+export type Calendar = (time: string, period: Period) => string;
+
+/** Makes the calendar of a time zone, or answers the one that it made before: they are costly. RangeError: there is no such zone. */
+export function createCalendars(): (timeZone: string) => Calendar {
+  const made = new Map<string, Calendar>();
+  return (timeZone) => {
+    const calendar = made.get(timeZone) ?? createCalendar(timeZone);
+    made.set(timeZone, calendar);
+    return calendar;
+  };
+}
+
 /**
  * A function that names the period in which a time falls, in a time zone: `2026-11-21`, `2026-W47`, `2026-11`, `2026`. Offsets of
  * zones change on whole quarter hours only, so those that were looked up are remembered by the quarter hour.
  */
-export function createCalendar(timeZone: string): (time: string, period: Period) => string {
+export function createCalendar(timeZone: string): Calendar {
   const format = new Intl.DateTimeFormat("en-u-ca-iso8601", {
     timeZone,
     year: "numeric",

@@ -1,6 +1,7 @@
 import { StatusError } from "../error.ts";
-import type { Backup, BackupCollection, BackupFile } from "./backup.ts";
+import type { Backup, BackupCollection, BackupFile, DeferredBy } from "./backup.ts";
 import { day, later, ttlBounds } from "./duration.ts";
+import { inReview } from "./review.ts";
 
 /** What an event makes of a backup. Each refuses with FAILED_PRECONDITION, and says why, where the state does not allow it. */
 
@@ -22,7 +23,7 @@ export function sealed(backup: Backup): Backup {
   if (backup.state !== "CREATING") throw refused(backup, `it is ${backup.state}`);
   if (!isComplete(backup))
     throw refused(backup, `${backup.backupFiles.length} of ${backup.shardCount} files are there`);
-  return { ...backup, state: "ACTIVE", verification: "CHECKED" };
+  return inReview({ ...backup, state: "ACTIVE", verification: "CHECKED" });
 }
 
 /** A tombstone, to be undone until its `purgeTime`. `inUseBy`: the live Operations that read it. */
@@ -30,21 +31,21 @@ export function tombstoned(backup: Backup, now: string, graceSeconds: number, in
   if (backup.state !== "ACTIVE") throw refused(backup, `it is ${backup.state}`);
   if (backup.hold !== undefined) throw refused(backup, `it is held: ${backup.hold.reason}`);
   if (inUseBy.length > 0) throw refused(backup, `it is in use by ${inUseBy.join(", ")}`);
-  return { ...backup, state: "DELETING", purgeTime: later(now, graceSeconds) };
+  return inReview({ ...backup, state: "DELETING", purgeTime: later(now, graceSeconds) });
 }
 
 /** The tombstone is gone. */
 export function undeleted(backup: Backup, now: string): Backup {
   if (backup.state !== "DELETING") throw refused(backup, `it is ${backup.state}, nothing is to be undone`);
   if (backup.purgeStartTime !== undefined) throw refused(backup, `it is being erased since ${backup.purgeStartTime}`);
-  const { purgeTime: _, ...kept } = backup;
+  const { purgeTime: _, deferredUntil: _until, deferredBy: _by, ...kept } = backup;
   return livingOn({ ...kept, state: "ACTIVE" }, now);
 }
 
 /** With a day left to live at least: what comes back must not be gone with the next sweep. */
 export function livingOn(backup: Backup, now: string): Backup {
   const soonest = later(now, day);
-  return backup.expireTime < soonest ? { ...backup, expireTime: soonest } : backup;
+  return inReview(backup.expireTime < soonest ? { ...backup, expireTime: soonest } : backup);
 }
 
 /** Erasing begins; from here on nothing brings it back. */
@@ -55,7 +56,14 @@ export function purging(backup: Backup, now: string, inUseBy: string[]): Backup 
   if (backup.hold !== undefined) throw refused(backup, `it is held: ${backup.hold.reason}`);
   if (backup.purgeTime > now) throw refused(backup, `its grace lasts until ${backup.purgeTime}`);
   if (inUseBy.length > 0) throw refused(backup, `it is in use by ${inUseBy.join(", ")}`);
-  return { ...backup, purgeStartTime: now };
+  const { deferredUntil: _until, deferredBy: _by, ...free } = backup;
+  return inReview({ ...free, purgeStartTime: now });
+}
+
+/** Erasing has to wait for the bucket. Unless it has begun, the backup can be undeleted meanwhile. */
+export function deferred(backup: Backup, until: string, by: DeferredBy): Backup {
+  if (backup.state !== "DELETING") throw refused(backup, `it is ${backup.state}, not DELETING`);
+  return inReview({ ...backup, deferredUntil: until, deferredBy: by });
 }
 
 /** Held: neither a sweep nor a person takes it. Asked again by the same Operation, nothing changes. */
@@ -64,13 +72,13 @@ export function held(backup: Backup, reason: string, operation: string, now: str
   if (backup.purgeStartTime !== undefined) throw refused(backup, `it is being erased since ${backup.purgeStartTime}`);
   if (backup.hold?.operation === operation) return backup;
   if (backup.hold !== undefined) throw refused(backup, `it is held already: ${backup.hold.reason}`);
-  return { ...backup, hold: { reason, createTime: now, operation } };
+  return inReview({ ...backup, hold: { reason, createTime: now, operation } });
 }
 
 export function released(backup: Backup): Backup {
   if (backup.hold === undefined) throw refused(backup, "it is not held");
   const { hold: _, ...free } = backup;
-  return free;
+  return inReview(free);
 }
 
 /** Lives longer, or shorter: from `now` on, and no longer than 100 years after it was taken. */
@@ -80,7 +88,7 @@ export function expiringAt(backup: Backup, expireTime: string, now: string): Bac
   if (expireTime < now) throw refused(backup, `${expireTime} is in the past; delete it instead`);
   if (expireTime > latest)
     throw refused(backup, `${expireTime} is more than 100 years after it was taken; expected at most ${latest}`);
-  return { ...backup, expireTime };
+  return inReview({ ...backup, expireTime });
 }
 
 /** Refuses unless the backup can be read: restored, exported. */

@@ -10,13 +10,14 @@ export interface Resource {
   crc32c?: unknown;
   timeCreated?: unknown;
   metadata?: unknown;
+  retentionExpirationTime?: unknown;
   temporaryHold?: unknown;
   eventBasedHold?: unknown;
 }
 
 /** What an object's JSON resource says. UNKNOWN where it is not one. */
 export function infoOf(what: string, resource: Resource): ObjectInfo {
-  const { bucket, name, generation, size, crc32c, timeCreated } = resource;
+  const { bucket, name, generation, size, crc32c, timeCreated, retentionExpirationTime } = resource;
   const sizeBytes = Number(size);
   if (
     typeof bucket !== "string" ||
@@ -35,6 +36,9 @@ export function infoOf(what: string, resource: Resource): ObjectInfo {
     crc32c,
     createTime: new Date(timeCreated).toISOString(),
     metadata: metadataOf(resource.metadata),
+    ...(typeof retentionExpirationTime === "string" && {
+      retentionExpirationTime: new Date(retentionExpirationTime).toISOString(),
+    }),
     ...((resource.temporaryHold === true || resource.eventBasedHold === true) && { isHeld: true }),
   };
 }

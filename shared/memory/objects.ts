@@ -1,4 +1,5 @@
 import { crc32c } from "@node-rs/crc32";
+import { later } from "../backup/duration.ts";
 import { StatusError } from "../error.ts";
 import type { BucketInfo, ObjectInfo, Objects } from "../pipeline/ports.ts";
 
@@ -14,6 +15,8 @@ export interface MemoryObjects extends Objects {
   /** Why this object cannot be removed, until it is released: a hold or a retention policy. */
   hold(bucket: string, object: string, reason?: string): void;
   release(bucket: string, object: string): void;
+  /** Gives a bucket a retention policy: it keeps each object for so many seconds from its creation; 0 takes it away. */
+  retain(bucket: string, seconds: number): void;
   /** Flips one bit of what is stored, and leaves its CRC32C as it was. */
   corrupt(bucket: string, object: string, offset: number): void;
   /** What is stored; `undefined` where nothing is. */
@@ -39,6 +42,7 @@ export function createMemoryObjects(
   const { chunkBytes = 16_384, now = () => Date.UTC(2026, 0, 1) } = options;
   const stored = new Map<string, Stored>();
   const holds = new Map<string, string>();
+  const retentions = new Map<string, number>();
   let generations = 1_700_000_000_000_000;
 
   function find(bucket: string, object: string): Stored | undefined {
@@ -70,13 +74,26 @@ export function createMemoryObjects(
       createTime: new Date(now()).toISOString(),
       metadata: { ...metadata },
     };
-    stored.set(uri(bucket, object), { info, bytes });
-    return structuredClone(info);
+    const kept = { info, bytes };
+    stored.set(uri(bucket, object), kept);
+    return shown(kept);
   }
 
-  /** A copy, with what holds it. */
-  function shown(info: ObjectInfo): ObjectInfo {
-    return { ...structuredClone(info), ...(holds.has(uri(info.bucket, info.object)) && { isHeld: true }) };
+  /** What the bucket says of an object now: its own facts, and what keeps it. */
+  function shown({ info }: Stored): ObjectInfo {
+    const seconds = retentions.get(info.bucket) ?? 0;
+    return {
+      ...structuredClone(info),
+      ...(seconds > 0 && { retentionExpirationTime: later(info.createTime, seconds) }),
+      ...(holds.has(uri(info.bucket, info.object)) && { isHeld: true }),
+    };
+  }
+
+  /** Why an object cannot be removed now. */
+  function keeperOf(of: Stored): string | undefined {
+    const { bucket, object, retentionExpirationTime = "" } = shown(of);
+    if (Date.parse(retentionExpirationTime) > now()) return `a retention policy, until ${retentionExpirationTime},`;
+    return holds.get(uri(bucket, object));
   }
 
   function pinned({ bucket, object, generation }: Generation): Stored {
@@ -92,7 +109,7 @@ export function createMemoryObjects(
     },
     async stat(bucket, object) {
       const found = find(bucket, object);
-      return found && shown(found.info);
+      return found && shown(found);
     },
     async create(bucket, object, source, metadata, signal) {
       signal?.throwIfAborted();
@@ -117,10 +134,10 @@ export function createMemoryObjects(
     },
     async remove({ bucket, object, generation }) {
       const name = uri(bucket, object);
-      if (find(bucket, object)?.info.generation !== generation) return;
-      const reason = holds.get(name);
-      if (reason !== undefined)
-        throw new StatusError("FAILED_PRECONDITION", `removing ${name}: ${reason} keeps it: release it first`);
+      const found = find(bucket, object);
+      if (found?.info.generation !== generation) return;
+      const reason = keeperOf(found);
+      if (reason !== undefined) throw new StatusError("FAILED_PRECONDITION", `removing ${name}: ${reason} keeps it`);
       stored.delete(name);
     },
     async setHold(of, isHeld) {
@@ -130,14 +147,14 @@ export function createMemoryObjects(
     },
     async *list(bucket, prefix, { startOffset = "" } = {}) {
       assertBucket(bucket);
-      const found = [...stored.values()].map(({ info }) => info);
-      const wanted = found
-        .filter((info) => info.bucket === bucket && info.object.startsWith(prefix))
-        .filter(({ object }) => compareBytes(object, startOffset) >= 0);
-      yield* wanted.sort((a, b) => compareBytes(a.object, b.object)).map(shown);
+      const wanted = [...stored.values()]
+        .filter(({ info }) => info.bucket === bucket && info.object.startsWith(prefix))
+        .filter(({ info }) => compareBytes(info.object, startOffset) >= 0);
+      yield* wanted.map(shown).sort((a, b) => compareBytes(a.object, b.object));
     },
     hold: (bucket, object, reason = "a hold") => void holds.set(uri(bucket, object), reason),
     release: (bucket, object) => void holds.delete(uri(bucket, object)),
+    retain: (bucket, seconds) => void retentions.set(bucket, seconds),
     corrupt(bucket, object, offset) {
       const bytes = find(bucket, object)?.bytes;
       if (bytes === undefined || offset >= bytes.length)

@@ -92,6 +92,11 @@ export interface ObjectInfo {
   createTime: string;
   /** Ours: `operation`, `shard`. */
   metadata: Record<string, string>;
+  /**
+   * Until when a retention policy keeps it, RFC 3339 with milliseconds; it may have passed. Absent: there is none, or an
+   * event-based hold has stopped its clock.
+   */
+  retentionExpirationTime?: string;
   /** A temporary or an event-based hold keeps it, nobody knows until when. Absent: none does. */
   isHeld?: true;
 }

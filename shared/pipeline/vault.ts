@@ -4,6 +4,7 @@ import { type Manifest, parseManifest } from "../backup/manifest.ts";
 import { manifestObject, parseObjectName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
 import { largestManifestBytes, rebuiltBackup } from "../backup/rebuild.ts";
+import { inReview } from "../backup/review.ts";
 import { StatusError } from "../error.ts";
 import type { ObjectInfo, Objects, Ports } from "./ports.ts";
 import { collect } from "./stream.ts";
@@ -63,7 +64,7 @@ export async function backupOf(
   }
   await assertSucceeded(backup, store);
   const hold = { reason: "its objects were held when the catalogue was rebuilt", createTime: now, operation };
-  return { ...backup, ...(isHeld && { hold }) };
+  return inReview({ ...backup, ...(isHeld && { hold }) });
 }
 
 /**

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Backup, RetentionPolicy, Verification } from "../../shared/backup/backup.ts";
-import { assertPolicy, capped, type Decision, decide } from "../../shared/backup/retention.ts";
+import { capped } from "../../shared/backup/cap.ts";
+import { assertPolicy, type Decision, decide } from "../../shared/backup/retention.ts";
 import { backup, daily } from "./catalogue.ts";
 
 const now = "2026-11-21T12:00:00.000Z";
@@ -267,6 +268,25 @@ describe("the cap of a sweep", () => {
     const others = (all: Decision[]) => all.filter(({ action }) => action === "KEEP");
     expect(others(capped(decisions, times))).toEqual(others(decisions));
   });
+  it("is never more than forty", () => {
+    const decisions = capped(...expired(300, 100));
+    expect([count(decisions, "EXPIRE"), count(decisions, "DEFERRED")]).toEqual([40, 260]);
+  });
+  it("lets forty be erased, others at each turn, so that none stands before the others for ever", () => {
+    const decisions = Array.from(
+      { length: 100 },
+      (_, n): Decision => ({ backup: `b${n}`, action: "ERASE", reason: "" }),
+    );
+    const erased = (turn: number) =>
+      capped(decisions, new Map(), turn).flatMap(({ action, backup }) => (action === "ERASE" ? [backup] : []));
+    expect([erased(0).length, erased(0)[0], erased(60)[0], erased(90).includes("b95")]).toEqual([
+      40,
+      "b0",
+      "b60",
+      true,
+    ]);
+    expect(capped(decisions, new Map())[99]).toMatchObject({ action: "DEFERRED", reason: /at most 40 .* 100 are due/ });
+  });
 });
 
 describe("a policy", () => {
@@ -415,6 +435,34 @@ describe("for every catalogue, policy and clock", () => {
         for (const late of waiting) expect(going.every((early) => early <= late)).toBe(true);
         const rest = (all: Decision[]) => all.filter((_, n) => decisions[n]?.action !== "EXPIRE");
         expect(rest(under)).toEqual(rest(decisions));
+      }),
+    );
+  });
+  it("what a rule keeps it keeps at any later time, and when any other backup goes: a sweep need not look again", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, time, fc.nat(39), (catalogue, policy, at, other, gone) => {
+        const later = at < other ? other : at;
+        const kept = (all: Backup[], when: string): string[] =>
+          decide(all, policy, nobody, when)
+            .filter(({ backup, action, reviewTime }) => {
+              const found = all.find(({ name }) => name === backup);
+              return action === "KEEP" && found?.state === "ACTIVE" && reviewTime === undefined;
+            })
+            .map(({ backup }) => backup);
+        const before = kept(catalogue, at);
+        expect(kept(catalogue, later)).toEqual(expect.arrayContaining(before));
+        const left = catalogue.filter((_, n) => n !== gone);
+        expect(kept(left, at)).toEqual(expect.arrayContaining(before.filter((name) => name !== `b${gone}`)));
+      }),
+    );
+  });
+  it("names when time alone can change a decision: before that it stays as it is", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, time, (catalogue, policy, at, other) => {
+        const [from, to] = at < other ? [at, other] : [other, at];
+        const after = decide(catalogue, policy, nobody, to);
+        for (const [n, { action, reviewTime }] of decide(catalogue, policy, nobody, from).entries())
+          if (reviewTime === undefined || reviewTime > to) expect(after[n]?.action).toBe(action);
       }),
     );
   });

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { fileSource } from "../../infra/cli/file-source.ts";
 import type { RdbFacts } from "../../shared/backup/backup.ts";
 import { newInstance } from "../../shared/backup/instance.ts";
+import { decideAll } from "../../shared/pipeline/catalogue.ts";
 import { check, checked } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
@@ -10,8 +11,8 @@ import { peakOf } from "./peak.ts";
 
 /**
  * One job of ours, without the pipeline around it, in a process of its own, as the programs that it is compared with:
- * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`. Prints what it measured
- * as JSON.
+ * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`, `job.ts decide INSTANCES
+ * BACKUPS`. Prints what it measured as JSON.
  */
 export interface Measured<T> {
   result: T;
@@ -56,6 +57,17 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
       withFunctions: true,
     };
     return await valkey.load(instanceAt(endpoint), source, options, calm);
+  },
+
+  /** How many backups of a fleet a sweep that looks at everything would keep, expire and so on. */
+  async decide(instances = "", backups = "") {
+    const { createFleetStore } = await import("./fleet/store.ts");
+    const now = "2026-11-21T12:00:00.000Z";
+    const store = createFleetStore(Number(instances), Number(backups), now);
+    const counts: Record<string, number> = {};
+    for await (const decisions of decideAll(store, now, calm))
+      for (const { action } of decisions) counts[action] = (counts[action] ?? 0) + 1;
+    return counts;
   },
 };
 

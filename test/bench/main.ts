@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { findValkey } from "../../infra/local/valkey-programs.ts";
 import { benchCheck } from "./check.ts";
 import { fillMixed, fillOne } from "./fill.ts";
+import { benchFleet } from "./fleet.ts";
 import { describeMachine } from "./machine.ts";
 import { benchMemory } from "./memory.ts";
-import { readOptions } from "./options.ts";
+import { measures, readOptions } from "./options.ts";
 import { benchPipeline } from "./pipeline.ts";
 import { benchRestore } from "./restore.ts";
 import { say } from "./say.ts";
@@ -23,7 +24,8 @@ const memoryLimitBytes = 200e6;
 
 /**
  * Speed and memory beside Valkey's own programs, interleaved in one run; about a quarter of an hour, 10 GB of disk and 8 GB
- * of memory at full size: `node test/bench/main.ts [--size-mb=1000] [--runs=5] [--only=check,snapshot,restore,pipeline,memory]`.
+ * of memory at full size: `node test/bench/main.ts [--size-mb=1000] [--runs=5] [--only=check,snapshot,restore,pipeline,memory,fleet]`.
+ * The fleet needs no server and no size.
  * Exits 1 if something failed, not if a target was missed.
  */
 const { sizeMb, runs, only } = readOptions(process.argv.slice(2));
@@ -64,7 +66,8 @@ async function measureOnSite(source: Source, cli: readonly string[]): Promise<vo
   });
 }
 
-try {
+/** What is compared with Valkey's own programs, on a database that is filled for it. */
+async function measureBesideValkey(): Promise<void> {
   const programs = await findValkey();
   const { cli, checkRdb } = programs;
   const head = describeMachine(programs);
@@ -72,13 +75,24 @@ try {
   const source = await startSource(folder, { name: "mixed", fill: (endpoint) => fillMixed(endpoint, sizeMb) }, cli);
   closing.push(() => source.server.stop());
   head.push(`${source.title} of RDB, ${source.facts.keys} keys, ${source.facts.expires} with an expiry; ${runs} runs`);
+  tables.push(head.join("\n"));
   if (only.has("check")) await measure("check", async () => contestTable(await benchCheck(source, checkRdb, runs)));
   if (only.has("snapshot"))
     await measure("snapshot", async () => contestTable(await benchSnapshot(source, folder, cli, runs)));
   if (only.has("restore"))
     await measure("restore", async () => contestTable(await benchRestore(source, folder, cli, runs)));
   if (only.has("pipeline") || only.has("memory")) await measureOnSite(source, cli);
-  console.log(`${[head.join("\n"), ...tables].join("\n\n")}`);
+}
+
+async function measureAlone(): Promise<void> {
+  tables.push(describeMachine().join("\n"));
+  await measure("fleet", benchFleet);
+}
+
+try {
+  if (measures.some((name) => name !== "fleet" && only.has(name))) await measureBesideValkey();
+  if (only.has("fleet")) await measureAlone();
+  console.log(tables.join("\n\n"));
 } catch (error) {
   say(`the bench failed: ${error instanceof Error ? error.stack : error}`);
   process.exitCode = 1;

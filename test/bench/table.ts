@@ -32,7 +32,8 @@ export function memoryTable(databases: readonly string[], peaks: readonly Peak[]
   return table(["memory: peak resident", ...databases, "TARGET"], rows);
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** Rows in aligned columns under their heads. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   return lines

@@ -63,6 +63,32 @@ describe("backups update", () => {
   });
 });
 
+describe("what Memorystore bills a managed backup at least", () => {
+  const warning =
+    /orders\/backups\/one: it lives less than an hour, and Memorystore bills a managed backup for at least 24 h\.\n/;
+  it("is told when a backup is deleted before it", async () => {
+    const { exitCode, stderr } = await valkeepOn(world, "backups delete orders/one --grace=1m --confirm=delete");
+    expect([exitCode, stderr]).toEqual([0, expect.stringMatching(warning)]);
+    expect((await valkeepOn(world, "sweep --dry-run")).stdout).toMatch(/deleted, .*; it lives less than an hour, and/);
+  });
+  it("is told when its expiry comes before it", async () => {
+    const { createTime = "" } = (await stored()) ?? {};
+    const soon = new Date(Date.parse(createTime) + 3 * 3600_000 + 1).toISOString();
+    const { exitCode, stderr } = await valkeepOn(world, `backups update orders/one --expire-time=${soon}`);
+    expect([exitCode, stderr]).toEqual([0, expect.stringContaining("it lives 3 h, and Memorystore bills")]);
+    expect((await valkeepOn(world, "sweep --dry-run")).stdout).toMatch(/KEEP +it expires at .*; it lives 3 h, and/);
+  });
+  it("is not mentioned where it lives for long enough", async () => {
+    const outcomes = [
+      await valkeepOn(world, "backups update orders/one --ttl=1d"),
+      await valkeepOn(world, "sweep --dry-run"),
+      await valkeepOn(world, "backups delete orders/one --confirm=delete"),
+      await valkeepOn(world, "sweep --dry-run"),
+    ];
+    for (const { stdout, stderr } of outcomes) expect(stdout + stderr).not.toContain("Memorystore");
+  });
+});
+
 describe("collections", () => {
   const policy = async () =>
     (await world.ports.store.get<BackupCollection>(collectionName("orders")))?.data.retentionPolicy;
@@ -91,6 +117,8 @@ describe("collections", () => {
     ["--minimum-redundancy=0", 2],
     ["--keep-last=1 --minimum-redundancy=2", 2],
     ["--time-zone=Mars/Base", 2],
+    ["--time-zone=", 2],
+    ["--keep-monthly=10001", 2],
   ])("refuse the policy %j", async (flags, exitCode) => {
     expect((await valkeepOn(world, `collections update orders ${flags}`)).exitCode).toBe(exitCode);
     expect(await policy()).toBeUndefined();

@@ -91,6 +91,8 @@ export interface ObjectsSubject {
   objects: Objects;
   /** Puts a hold on an object that keeps it from being removed. */
   hold(bucket: string, object: string): Promise<void>;
+  /** Gives a bucket a retention policy of so many seconds; 0 takes it away. */
+  retain(bucket: string, seconds: number): Promise<void>;
 }
 
 /** Every home of objects. */
@@ -98,8 +100,13 @@ export const objectsBackends: Backend<ObjectsSubject>[] = [
   {
     name: "memory",
     async start() {
-      const objects = createMemoryObjects(buckets);
-      return { objects, hold: async (bucket, object) => objects.hold(bucket, object), stop: nothing };
+      const objects = createMemoryObjects(buckets, { now: () => Date.now() });
+      return {
+        objects,
+        hold: async (bucket, object) => objects.hold(bucket, object),
+        retain: async (bucket, seconds) => objects.retain(bucket, seconds),
+        stop: nothing,
+      };
     },
   },
   {
@@ -110,6 +117,10 @@ export const objectsBackends: Backend<ObjectsSubject>[] = [
         objects: server.objects(),
         hold: (bucket, object) =>
           server.call("PATCH", `/storage/v1/b/${bucket}/o/${encodeURIComponent(object)}`, { temporaryHold: true }),
+        retain: (bucket, seconds) =>
+          server.call("PATCH", `/storage/v1/b/${bucket}`, {
+            retentionPolicy: seconds === 0 ? null : { retentionPeriod: String(seconds) },
+          }),
         stop: server.stop,
       };
     },

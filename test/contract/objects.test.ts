@@ -12,8 +12,9 @@ const dataLoss = expect.objectContaining({ code: "DATA_LOSS" });
 describe.each(objectsBackends)("objects in $name", ({ start }) => {
   let objects: Objects;
   let hold: ObjectsSubject["hold"];
+  let retain: ObjectsSubject["retain"];
   let stop: () => Promise<void>;
-  beforeAll(async () => ({ objects, hold, stop } = await start()), 30_000);
+  beforeAll(async () => ({ objects, hold, retain, stop } = await start()), 30_000);
   afterAll(() => stop());
 
   /** A name that no other test uses. */
@@ -244,9 +245,24 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       await expect(objects.remove(info)).rejects.toEqual(expect.objectContaining({ code: "FAILED_PRECONDITION" }));
       expect(await objects.stat("vault", info.object)).toEqual({ ...info, isHeld: true });
     });
+
+    it("is FAILED_PRECONDITION of what a retention policy keeps, which says until when, and fine after that", async () => {
+      await retain("copies-bucket", 2);
+      const { object } = await objects.create("copies-bucket", fresh(), inChunks(bytesOf(5)), {});
+      const info = await objects.stat("copies-bucket", object);
+      if (info === undefined) throw new Error("it is not there");
+      const until = info.retentionExpirationTime ?? "";
+      expect(Date.parse(until) - Date.parse(info.createTime)).toBe(2_000);
+      await expect(objects.remove(info)).rejects.toEqual(expect.objectContaining({ code: "FAILED_PRECONDITION" }));
+      for await (const listed of objects.list("copies-bucket", object)) expect(listed).toEqual(info);
+      await new Promise((resolve) => setTimeout(resolve, Date.parse(until) - Date.now() + 50));
+      await objects.remove(info);
+      await retain("copies-bucket", 0);
+      expect(await objects.stat("copies-bucket", object)).toBeUndefined();
+    });
   });
 
-  describe("setHold", () => {
+  describe("a hold", () => {
     it("is told by stat and by list, until it is taken away", async () => {
       const info = await stored(bytesOf(5));
       const told = async () => {
@@ -261,6 +277,22 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       ]);
       await objects.setHold(info, false);
       expect(await told()).toEqual([info, info]);
+    });
+
+    it("is put on and taken away, and shows", async () => {
+      const info = await stored(bytesOf(5));
+      expect(info).not.toHaveProperty("isHeld");
+      for (const isHeld of [true, true, false, false]) {
+        await objects.setHold(info, isHeld);
+        expect((await objects.stat("vault", info.object))?.isHeld).toBe(isHeld || undefined);
+      }
+      await objects.remove(info);
+    });
+
+    it("on a generation that is gone is DATA_LOSS", async () => {
+      const info = await stored(bytesOf(5));
+      await objects.remove(info);
+      await expect(objects.setHold(info, true)).rejects.toEqual(dataLoss);
     });
   });
 

@@ -392,12 +392,27 @@ describe("a deletion", () => {
   });
 
   it("by a sweep never takes the newest verified backup", async () => {
-    await change<Backup>(nightly, { expireTime: "2025-01-01T00:00:00.000Z" });
+    const expireTime = "2025-01-01T00:00:00.000Z";
+    await change<Backup>(nightly, { expireTime, reviewTime: expireTime });
     expect(await ask("sweep.v1.requested", {})).toMatchObject({
       done: true,
       response: { expired: 0, erased: 0, deferred: 0 },
     });
     expect((await world.ports.store.get<Backup>(nightly))?.data.state).toBe("ACTIVE");
+  });
+});
+
+describe("a request for a sweep", () => {
+  it.each([
+    [
+      "that goes on after nothing we know",
+      { after: { reviewTime: "2026-01-01T00:00:00.000Z", name: "x/y", round: 1 } },
+    ],
+    ["that goes on from no time", { after: { reviewTime: "then", name: "backupCollections/orders", round: 1 } }],
+    ["with a field too many", { everything: true }],
+    ["with a schedule in an unknown time zone", { schedule: { cron: "17 * * * *", timeZone: "Mars/Base" } }],
+  ])("%s is refused", async (_name, data) => {
+    expect(await ask("sweep.v1.requested", data)).toMatchObject(error("INVALID_ARGUMENT", /sweep.v1.requested: /));
   });
 });
 

@@ -5,7 +5,10 @@ import { type BackupCopy, copyName } from "../../shared/backup/copy.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { inReview } from "../../shared/backup/review.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
+import { begin } from "../../shared/pipeline/begin.ts";
+import { once } from "../../shared/pipeline/stream.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { type Fault, faults } from "./crash.ts";
@@ -16,8 +19,8 @@ interface Story {
   name: string;
   /** Puts down what the job starts from, undisturbed. */
   prepare(world: World): Promise<void>;
-  /** The message that begins it. */
-  begin: { [T in EventType]?: EventMap[T] };
+  /** The message that begins it, or how it is begun where no message from outside does. */
+  begin: { [T in EventType]?: EventMap[T] } | ((world: World) => Promise<void>);
   holds(world: World): Promise<void>;
 }
 
@@ -51,7 +54,9 @@ async function withTarget(world: World): Promise<void> {
 async function age<T extends object = Backup>(world: World, path: string, fields: Partial<T>): Promise<void> {
   const doc = await world.ports.store.get<T>(path);
   if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
+  const aged = { ...doc.data, ...fields };
+  const data = /\/backups\/[^/]+$/.test(path) ? inReview(aged as unknown as Backup) : aged;
+  await world.ports.store.commit([{ kind: "put", path, data, updateTime: doc.updateTime }]);
 }
 
 async function ask<T extends EventType>(world: World, type: T, data: EventMap[T]): Promise<void> {
@@ -359,6 +364,50 @@ const stories: Story[] = [
     },
   },
   {
+    name: "an erasure that its bucket puts off",
+    async prepare(world) {
+      await withBackup(world);
+      world.ports.objects.retain(vault, 3 * 86_400);
+      await ask(world, "deletion.v1.requested", { backup: orders, grace: "0s" });
+    },
+    begin: { "sweep.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "sweep");
+      const [erasure, ...more] = await operations(world, "erase");
+      expect({ more, error: erasure?.error }).toEqual({ more: [], error: undefined });
+      const found = await theBackup(world);
+      expect(found).toMatchObject({ state: "DELETING", deferredBy: "RETENTION_POLICY" });
+      expect([found?.deferredUntil?.slice(0, 10), found?.purgeStartTime]).toEqual(["2026-01-04", undefined]);
+      expect(await objectsOf(world, vault)).toHaveLength(3);
+      await world.clock.advance(3 * 86_400_000);
+      await ask(world, "sweep.v1.requested", {});
+      expect([await theBackup(world), await objectsOf(world, vault)]).toEqual([undefined, []]);
+    },
+  },
+  {
+    name: "leftovers that the bucket keeps for a while",
+    async prepare(world) {
+      world.ports.objects.retain(vault, 300);
+      const metadata = { operation: "operations/backup-dead" };
+      for (const file of ["0.rdb", "1.rdb"])
+        await world.ports.objects.create(vault, `${orders}/${file}`, once(Buffer.from("half")), metadata);
+    },
+    async begin({ ports }) {
+      const data = { backup: orders, operation: "operations/backup-dead" };
+      await begin(ports, "erase-1", "erasure.v1.requested", data);
+    },
+    async holds(world) {
+      const all = await operations(world, "erase");
+      const first = all.find(({ name }) => name === "operations/erase-1");
+      const [second, ...more] = all.filter((one) => one !== first);
+      expect(more).toEqual([]);
+      expect(first).toMatchObject({ done: true, response: { deferredBy: "RETENTION_POLICY" } });
+      expect(second).toMatchObject({ done: true, response: { backup: orders } });
+      expect([first?.error, second?.error, second?.response?.deferredUntil]).toEqual([undefined, undefined, undefined]);
+      expect(await objectsOf(world, vault)).toEqual([]);
+    },
+  },
+  {
     name: "a restore of a backup",
     async prepare(world) {
       await withBackup(world);
@@ -460,8 +509,10 @@ async function play(story: Story, plan?: Plan, manner: Manner = {}): Promise<Wor
   const world = createWorld();
   await story.prepare(world);
   world.plan(plan);
-  for (const [type, data] of Object.entries(story.begin))
-    await world.events.publish({ type: type as EventType, data, attributes: {} });
+  if (typeof story.begin === "function") await story.begin(world);
+  else
+    for (const [type, data] of Object.entries(story.begin))
+      await world.events.publish({ type: type as EventType, data, attributes: {} });
   await world.settle(manner);
   return world;
 }

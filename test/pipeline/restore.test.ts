@@ -134,7 +134,7 @@ describe("a sweep", () => {
         {
           kind: "create",
           path: name,
-          data: { ...doc?.data, name, operation: "operations/x", state: "DELETING", purgeTime: past },
+          data: { ...doc?.data, name, operation: "operations/x", state: "DELETING", purgeTime: past, reviewTime: past },
         },
       ]);
       await objects.create(
@@ -151,29 +151,13 @@ describe("a sweep", () => {
       {
         kind: "put",
         path: nightly,
-        data: { ...doc?.data, state: "DELETING", purgeTime: past },
+        data: { ...doc?.data, state: "DELETING", purgeTime: past, reviewTime: past },
         updateTime: doc?.updateTime ?? "",
       },
     ]);
     for (let n = 0; n < 3; n++) await ask("sweep.v1.requested", { requestId: `s${n}` });
     expect(await store.get(nightly)).toBeUndefined();
   }, 60_000);
-
-  it("is told when a file cannot be erased", async () => {
-    const { store, objects } = world.ports;
-    const doc = await store.get<Backup>(nightly);
-    await store.commit([
-      {
-        kind: "put",
-        path: nightly,
-        data: { ...doc?.data, state: "DELETING", purgeTime: "2025-01-01T00:00:00.000Z" },
-        updateTime: doc?.updateTime ?? "",
-      },
-    ]);
-    objects.hold(vault, `${nightly}/0.rdb`);
-    await ask("sweep.v1.requested", { requestId: "s" });
-    expect(world.events.messages.map(({ type }) => type)).toContain("operation.v1.failed");
-  });
 });
 
 describe("a failed backup", () => {

@@ -1,4 +1,6 @@
-import { defaultGrace, parseDuration } from "../../../shared/backup/duration.ts";
+import type { Backup } from "../../../shared/backup/backup.ts";
+import { shortLife } from "../../../shared/backup/billing.ts";
+import { defaultGrace, graceSeconds, later, timeOf } from "../../../shared/backup/duration.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
@@ -14,7 +16,7 @@ export const deleteBackup = command({
       value: "TIME",
       help: `how long it can be undeleted, such as 7d; ${defaultGrace / 3600}h where absent`,
       read(text) {
-        parseDuration(text);
+        graceSeconds(text);
         return text;
       },
     },
@@ -25,8 +27,11 @@ export const deleteBackup = command({
 
   async run({ positionals: { "INSTANCE/BACKUP": backup }, flags: { grace, ...flags } }, session) {
     const { ports } = await session.connect();
-    if ((await ports.store.get(backup)) === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
+    const found = (await ports.store.get<Backup>(backup))?.data;
+    if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
     const time = grace ?? `${defaultGrace / 3600}h`;
+    const short = shortLife(found, later(timeOf(ports.clock.now()), graceSeconds(grace)));
+    if (short !== undefined) session.say(`${backup}: ${short}.`);
     await confirm(flags.confirm, `${backup} is erased once its grace of ${time} is over.`, session);
     const name = await submit(ports, "deletion.v1.requested", { backup, ...(grace !== undefined && { grace }) });
     return await conclude(name, flags.async, ports, session, backupMade);

@@ -1,4 +1,5 @@
 import type { Backup } from "../../../shared/backup/backup.ts";
+import { shortLife } from "../../../shared/backup/billing.ts";
 import { later, timeOf, ttlSeconds } from "../../../shared/backup/duration.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
@@ -25,6 +26,8 @@ export const update = command({
     if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
     const expireTime = time === undefined ? later(found.createTime, seconds) : readTime(time);
     const name = await submit(ports, "expiry.v1.requested", { backup, expireTime });
+    const short = shortLife(found, expireTime);
+    if (short !== undefined) session.say(`${backup}: ${short}.`);
     return await conclude(name, flags.async, ports, session, backupMade);
   },
 });

@@ -1,6 +1,8 @@
 import type { BackupCollection, RetentionPolicy } from "../../../shared/backup/backup.ts";
+import { timeOf } from "../../../shared/backup/duration.ts";
 import { collectionName } from "../../../shared/backup/name.ts";
 import { assertPolicy } from "../../../shared/backup/retention.ts";
+import { toReview } from "../../../shared/backup/review.ts";
 import { StatusError } from "../../../shared/error.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
 import { command, type Flag } from "../command.ts";
@@ -52,12 +54,13 @@ export const update = command({
 });
 
 /** One document under its own guard, and nothing follows from it: the next sweep decides by it. */
-async function change({ store }: Ports, name: string, changes: RetentionPolicy): Promise<void> {
+async function change({ store, clock }: Ports, name: string, changes: RetentionPolicy): Promise<void> {
   const doc = await store.get<BackupCollection>(name);
   if (doc === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}; the first backup makes it`);
   const retentionPolicy = { ...doc.data.retentionPolicy, ...changes };
   assertPolicy(retentionPolicy);
-  await store.commit([{ kind: "put", path: name, data: { ...doc.data, retentionPolicy }, updateTime: doc.updateTime }]);
+  const data = toReview({ ...doc.data, retentionPolicy }, timeOf(clock.now()));
+  await store.commit([{ kind: "put", path: name, data, updateTime: doc.updateTime }]);
 }
 
 function readCount(flag: string, text: string): number {

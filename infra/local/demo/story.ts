@@ -4,6 +4,7 @@ import type { EventMap, EventType } from "../../../shared/backup/event.ts";
 import { newInstance } from "../../../shared/backup/instance.ts";
 import { backupName, fileObject } from "../../../shared/backup/name.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
+import { inReview } from "../../../shared/backup/review.ts";
 import { decideAll } from "../../../shared/pipeline/catalogue.ts";
 import { identityOf, operationIdFor } from "../../../shared/pipeline/identity.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
@@ -98,8 +99,8 @@ export async function play(ports: Ports, stage: Stage): Promise<Row[]> {
   });
   await act("36 days pass (its times are moved): a sweep finds it expired", async () => {
     await age(ports, nightly.name, 36);
-    const decisions = await decideAll(ports.store, timeOf(ports.clock.now()), AbortSignal.timeout(10_000));
-    for (const { backup, action, reason } of decisions) say(`  ${action.padEnd(6)} ${backup}: ${reason}`);
+    for await (const decisions of decideAll(ports.store, timeOf(ports.clock.now()), AbortSignal.timeout(10_000)))
+      for (const { backup, action, reason } of decisions) say(`  ${action.padEnd(6)} ${backup}: ${reason}`);
     const { response } = await ask("sweep.v1.requested", {});
     await rest(ports, "delete");
     const state = (await ports.store.get<Backup>(nightly.name))?.data.state;
@@ -152,11 +153,11 @@ async function age(ports: Ports, name: string, days: number): Promise<void> {
   const doc = await ports.store.get<Backup>(name);
   if (doc === undefined) throw new Error(`there is no ${name}`);
   const { expireTime, purgeTime } = doc.data;
-  const data = {
+  const data = inReview({
     ...doc.data,
     expireTime: later(expireTime, -days * day),
     ...(purgeTime && { purgeTime: later(purgeTime, -days * day) }),
-  };
+  });
   await ports.store.commit([{ kind: "put", path: name, data, updateTime: doc.updateTime }]);
 }
 
