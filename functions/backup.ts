@@ -20,6 +20,8 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         "UNIMPLEMENTED",
         `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
       );
+    if (isAutomated(data) && instance.automatedBackupConfig.retentionSeconds === 0)
+      throw new StatusError("FAILED_PRECONDITION", `${instance.name} keeps no automated backups: its retention is 0`);
     const writer = await lockedBy(instance.restoring, change);
     if (writer !== undefined)
       throw new StatusError(
@@ -69,6 +71,10 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
   },
 });
 
+/** Whether the instance's retention decides how long it is kept. */
+const isAutomated = ({ backupType, ttl }: EventMap["backup.v1.requested"]): boolean =>
+  backupType === "AUTOMATED" && ttl === undefined;
+
 function draft(
   name: string,
   instance: Instance,
@@ -77,8 +83,7 @@ function draft(
   own: { uid: string; bucket: string; createTime: string },
 ): Backup {
   const backupType = data.backupType ?? "ON_DEMAND";
-  const isAutomated = backupType === "AUTOMATED" && data.ttl === undefined;
-  const ttl = isAutomated ? instance.automatedBackupConfig.retentionSeconds : ttlSeconds(data.ttl);
+  const ttl = isAutomated(data) ? instance.automatedBackupConfig.retentionSeconds : ttlSeconds(data.ttl);
   return {
     name,
     ...own,

@@ -1,3 +1,5 @@
+import type { Schedule } from "./schedule.ts";
+
 /** Every time is RFC 3339 in UTC with milliseconds; every size is in bytes. Names and enum values are Memorystore's. */
 
 /** One Valkey deployment under protection. `instances/{instanceId}` */
@@ -27,11 +29,18 @@ export interface Instance {
   restoring?: string;
 }
 
+/** When backups are taken by themselves: at most one of the three is set; with none of them daily at 00:00 UTC. */
 export interface AutomatedBackupConfig {
   automatedBackupMode: "ENABLED" | "DISABLED";
+  /** Daily, at a whole hour of UTC. */
   fixedFrequencySchedule?: { startTime: { hours: number } };
-  /** Seconds, whole days, 1 to 365 of them. */
+  cronSchedule?: Schedule;
+  /** `15:00-16:00` in UTC, as ElastiCache has it: daily, at some minute within. */
+  snapshotWindow?: string;
+  /** Seconds, whole days, 1 to 365 of them; 0 takes none. */
   retentionSeconds: number;
+  /** When the schedule last became another: no run before that was missed. Absent: it is as it was registered. */
+  changeTime?: string;
 }
 
 /**

@@ -106,6 +106,20 @@ describe("instances update", () => {
     expect(stderr).toContain("is being restored by operations/restore-1");
   });
 
+  it("puts a snapshot window in the hour's place", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    await valkeepOn(world, "instances update orders --automated-backup-config-snapshot-window=15:00-16:00");
+    expect(await world.ports.scheduler.list()).toMatchObject([{ cron: expect.stringMatching(/^\d+ 15 \* \* \*$/) }]);
+    const { stdout } = await valkeep("instances list", world);
+    expect(stdout).toContain("daily within 15:00-16:00 UTC");
+  });
+
+  it("takes the job away when automated backups are kept for no time", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    await valkeepOn(world, "instances update orders --automated-backup-config-retention=0d");
+    expect(await world.ports.scheduler.list()).toEqual([]);
+  });
+
   it("changes the retention while a restore writes there", async () => {
     await register({ restoring: await live("restore-1") });
     const line = "instances update orders --automated-backup-config-retention=7d --async";

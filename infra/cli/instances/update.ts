@@ -25,7 +25,7 @@ export const update = command({
     const { ports } = await session.connect();
     const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
       const before = await registeredIn(change, id);
-      const after = changedInstance(before, settings);
+      const after = changedInstance(before, settings, change.now);
       if (isReachedAnew(before, after)) await assertIdle(change, before);
       change.put(after.name, after);
     });

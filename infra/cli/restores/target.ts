@@ -82,7 +82,7 @@ async function register(flags: Parameters<typeof newInstance>[0], uid: string, c
 async function reachAnew(id: string, access: InstanceFlags, change: Change): Promise<void> {
   const before = await registeredIn(change, id);
   await assertIdle(change, before);
-  change.put(before.name, changedInstance(before, access));
+  change.put(before.name, changedInstance(before, access, change.now));
 }
 
 function registeredAlready(id: string): StatusError {
