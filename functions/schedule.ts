@@ -1,14 +1,20 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Instance } from "../shared/backup/backup.ts";
-import { later } from "../shared/backup/duration.ts";
-import { instanceName } from "../shared/backup/name.ts";
-import { jobId, scheduleOf } from "../shared/backup/schedule.ts";
+import { later, timeOf } from "../shared/backup/duration.ts";
+import { instanceName, parseInstanceName } from "../shared/backup/name.ts";
+import { instanceOfJob, jobId, scheduleOf } from "../shared/backup/schedule.ts";
 import { StatusError } from "../shared/error.ts";
-import type { Job } from "../shared/pipeline/ports.ts";
+import { begin } from "../shared/pipeline/begin.ts";
+import { operationIdFor } from "../shared/pipeline/identity.ts";
+import { missedRuns, scheduledRequest } from "../shared/pipeline/missed.ts";
+import type { Doc, Job, Ports, Store } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** When a job that took more than one attempt is looked at again, in seconds. */
 const secondLook = 3600;
+
+/** Instances that are looked at together. */
+const page = 200;
 
 /** Keeps an instance's Cloud Scheduler job equal to its `automatedBackupConfig`. */
 export const schedule = step<"instance.v1.changed", Instance | undefined>({
@@ -16,7 +22,7 @@ export const schedule = step<"instance.v1.changed", Instance | undefined>({
 
   async run({ data, renew }, { store, scheduler }) {
     const instance = (await store.get<Instance>(instanceName(data.instance)))?.data;
-    const job = instance && jobOf(data.instance, instance);
+    const job = instance && jobOf(instance);
     await renew();
     if (job === undefined) await scheduler.remove(jobId(data.instance));
     else await scheduler.put(job);
@@ -39,11 +45,93 @@ export const schedule = step<"instance.v1.changed", Instance | undefined>({
   },
 });
 
-function jobOf(instanceId: string, instance: Instance): Job | undefined {
+/**
+ * Finds jobs that are not what their instances say, whoever changed, paused or deleted them, and has each of them put right by
+ * an Operation of its own; asks for the runs that were missed. Costs one list of jobs and one read of every instance
+ * with automated backups.
+ */
+export const reconciliation = step<"reconciliation.v1.requested", { healed: number; madeUp: number }>({
+  on: "reconciliation.v1.requested",
+  goesOn: true,
+
+  async run({ operation }, ports, signal) {
+    const jobs = new Map((await ports.scheduler.list()).map((job) => [job.id, job]));
+    const causes = new Map<string, string>();
+    let madeUp = 0;
+    for await (const instances of enabledInstances(ports.store)) {
+      for (const instance of instances) {
+        const id = parseInstanceName(instance.name);
+        const cause = differenceOf(jobs.get(jobId(id)), jobOf(instance));
+        if (cause !== undefined) causes.set(id, cause);
+        jobs.delete(jobId(id));
+      }
+      signal.throwIfAborted();
+      madeUp += await makeUp(instances, ports, signal);
+    }
+    for (const id of jobs.keys()) {
+      const instanceId = instanceOfJob(id);
+      if (instanceId !== undefined) causes.set(instanceId, `${id} is the job of nothing that is scheduled`);
+    }
+    for (const [instance, cause] of causes) {
+      signal.throwIfAborted();
+      const operationId = operationIdFor("instance.v1.changed", `${operation} ${instance}`);
+      await begin(ports, operationId, "instance.v1.changed", { instance }, async (change) => {
+        change.operation.cause = cause;
+      });
+    }
+    return { healed: causes.size, madeUp };
+  },
+
+  async commit(_, outcome, change) {
+    await change.end({ response: outcome });
+  },
+});
+
+/** Asks for what these instances have missed; answers how many backups that are. */
+async function makeUp(instances: readonly Instance[], ports: Ports, signal: AbortSignal): Promise<number> {
+  const missed = await missedRuns(instances, ports.store, timeOf(ports.clock.now()));
+  for (const { operationId, data, cause } of missed) {
+    signal.throwIfAborted();
+    await begin(ports, operationId, "backup.v1.requested", data, async (change) => {
+      change.operation.cause = cause;
+    });
+  }
+  return missed.length;
+}
+
+/** The instances that are scheduled to be backed up, by pages. */
+async function* enabledInstances(store: Store): AsyncGenerator<Instance[]> {
+  let after: Doc<Instance> | undefined;
+  do {
+    const docs: Doc<Instance>[] = await store.query<Instance>({
+      collection: "instances",
+      where: [["automatedBackupConfig.automatedBackupMode", "==", "ENABLED"]],
+      limit: page,
+      ...(after !== undefined && { after }),
+    });
+    yield docs.map(({ data }) => data);
+    after = docs.length === page ? docs.at(-1) : undefined;
+  } while (after !== undefined);
+}
+
+/** The job that an instance is to have. */
+function jobOf(instance: Instance): Job | undefined {
   const due = scheduleOf(instance);
   if (due === undefined) return undefined;
-  const data = { instance: instanceId, backupType: "AUTOMATED", schedule: due };
+  const instanceId = parseInstanceName(instance.name);
+  const data = scheduledRequest(instanceId, due);
   return { id: jobId(instanceId), ...due, type: "backup.v1.requested", data, state: "ENABLED" };
+}
+
+/** What is wrong with a job, in words; `undefined` where it is as it should be. */
+function differenceOf(found: Job | undefined, wanted: Job | undefined): string | undefined {
+  if (wanted === undefined) return found && `${found.id} is the job of nothing that is scheduled`;
+  if (found === undefined) return `${wanted.id} was missing`;
+  if (found.state !== wanted.state) return `${wanted.id} was ${found.state}`;
+  const fields = (["cron", "timeZone", "type", "data"] as const).filter(
+    (field) => !isDeepStrictEqual(found[field], wanted[field]),
+  );
+  return fields.length === 0 ? undefined : `${wanted.id} had another ${fields.join(" and ")}`;
 }
 
 const settingsOf = (instance: Instance | undefined) =>

@@ -6,7 +6,7 @@ import { exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
 import { restore, restoreLanded } from "./restore.ts";
-import { schedule } from "./schedule.ts";
+import { reconciliation, schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
 import { snapshot } from "./snapshot.ts";
 import { sweep } from "./sweep.ts";
@@ -24,5 +24,5 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   restore: [restore, restoreLanded],
   load: [load],
   verify: [verify],
-  schedule: [schedule],
+  schedule: [schedule, reconciliation],
 };

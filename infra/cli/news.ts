@@ -19,6 +19,7 @@ const phrases: { readonly [T in EventType]?: string } = {
   "part.v1.requested": "loading",
   "verification.v1.requested": "comparing the target with what was loaded",
   "instance.v1.changed": "bringing the schedule in line",
+  "reconciliation.v1.requested": "comparing the jobs with the instances",
 };
 
 /** What an Operation is at, in words. */

@@ -82,6 +82,8 @@ export const events = {
   "verification.v1.requested": z.strictObject({ instance }),
   /** An instance was registered, changed or deleted: bring its Cloud Scheduler job in line. */
   "instance.v1.changed": z.strictObject({ instance: instanceId, requestId }),
+  /** Every half hour: compare the Cloud Scheduler jobs with the instances, and make up for runs that were missed. */
+  "reconciliation.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
   /** Every minute: go on with what was left behind. */
   "tick.v1": z.strictObject({}),
   /** A backup is ACTIVE. */
@@ -125,7 +127,7 @@ export const routes = {
   restore: ["restore.v1.requested", "object.v1.finalized"],
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
-  schedule: ["instance.v1.changed"],
+  schedule: ["instance.v1.changed", "reconciliation.v1.requested"],
   relay: ["tick.v1", "dead-letter"],
 } as const satisfies Record<string, readonly (EventType | "dead-letter")[]>;
 
@@ -149,6 +151,7 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "part.v1.requested": "restore",
   "verification.v1.requested": "restore",
   "instance.v1.changed": "schedule",
+  "reconciliation.v1.requested": "schedule",
 };
 
 /** Requests that only go on with an Operation: one from outside belongs to none and is refused. */

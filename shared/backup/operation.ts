@@ -28,6 +28,8 @@ export interface Operation {
   requestId?: string;
   /** What was asked, so that it can be asked again. */
   request: { type: EventType; data: unknown };
+  /** Why it was begun, where the system began it by itself. */
+  cause?: string;
   createTime: string;
   endTime?: string;
   done: boolean;

@@ -2,6 +2,7 @@ import { Cron } from "croner";
 import { StatusError } from "../error.ts";
 import type { Instance } from "./backup.ts";
 import { timeOf } from "./duration.ts";
+import { isInstanceId } from "./name.ts";
 import { minuteWithin, parseSnapshotWindow } from "./snapshot-window.ts";
 import { assertTimeZone } from "./time-zone.ts";
 
@@ -34,9 +35,11 @@ const jobPrefix = "valkeep-backup-";
 /** The last segment of the name of an instance's Cloud Scheduler job. */
 export const jobId = (instanceId: string): string => `${jobPrefix}${instanceId}`;
 
-/** The id of the instance whose job this would be; `undefined` for the job of anything else. */
-export const instanceOfJob = (id: string): string | undefined =>
-  id.startsWith(jobPrefix) ? id.slice(jobPrefix.length) : undefined;
+/** The id of the instance whose job this is; `undefined` for any other job. */
+export function instanceOfJob(id: string): string | undefined {
+  const instanceId = id.startsWith(jobPrefix) ? id.slice(jobPrefix.length) : "";
+  return isInstanceId(instanceId) ? instanceId : undefined;
+}
 
 /** Refuses a cron that is not five fields, an unknown time zone, and a cron that never comes, such as 31 February. */
 export function assertSchedule({ cron, timeZone }: Schedule): void {

@@ -240,6 +240,23 @@ const stories: Story[] = [
       });
     },
   },
+  {
+    name: "a reconciliation that finds no job and a run that was missed",
+    async prepare(world) {
+      await withSource(world);
+      await world.clock.advance(2.5 * 3_600_000);
+    },
+    begin: { "reconciliation.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "schedule");
+      await expectRest(world, "backup");
+      const changes = (await operations(world, "schedule")).map(({ error }) => error);
+      expect(changes.filter((error) => error !== undefined)).toEqual([]);
+      expect(await world.ports.scheduler.list()).toMatchObject([{ id: "valkeep-backup-orders", state: "ENABLED" }]);
+      const backups = await world.ports.store.query<Backup>({ collection: "backups", group: true });
+      expect(backups.map(({ data }) => [data.state, data.backupType])).toEqual([["ACTIVE", "AUTOMATED"]]);
+    },
+  },
 ];
 
 /** A hold in the bucket keeps the object, whatever is asked. */
