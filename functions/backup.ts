@@ -8,12 +8,13 @@ import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Server } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
+import { awaitTurn } from "../shared/pipeline/turn.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for each. */
 export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({
   on: "backup.v1.requested",
 
-  async admit({ data, createTime }, change, { ids, settings }) {
+  async admit({ data, createTime: askTime }, change, { ids, settings }) {
     const instance = await registered(change, data.instance);
     if (instance.engine !== "SELF_MANAGED")
       throw new StatusError(
@@ -22,6 +23,8 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
       );
     if (isAutomated(data) && instance.automatedBackupConfig.retentionSeconds === 0)
       throw new StatusError("FAILED_PRECONDITION", `${instance.name} keeps no automated backups: its retention is 0`);
+    await awaitTurn(change, instance, data);
+    const createTime = change.operation.postponed === undefined ? askTime : change.now;
     const writer = await lockedBy(instance.restoring, change);
     if (writer !== undefined)
       throw new StatusError(

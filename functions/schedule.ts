@@ -6,8 +6,8 @@ import { instanceOfJob, jobId, scheduleOf } from "../shared/backup/schedule.ts";
 import { StatusError } from "../shared/error.ts";
 import { begin } from "../shared/pipeline/begin.ts";
 import { operationIdFor } from "../shared/pipeline/identity.ts";
-import { missedRuns, scheduledRequest } from "../shared/pipeline/missed.ts";
 import type { Doc, Job, Ports, Store } from "../shared/pipeline/ports.ts";
+import { scheduledRequest, type WantedRun, wantedRuns } from "../shared/pipeline/runs.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** When a job that took more than one attempt is looked at again, in seconds. */
@@ -47,56 +47,59 @@ export const schedule = step<"instance.v1.changed", Instance | undefined>({
 
 /**
  * Finds jobs that are not what their instances say, whoever changed, paused or deleted them, and has each of them put right by
- * an Operation of its own; asks for the runs that were missed. Costs one list of jobs and one read of every instance
+ * an Operation of its own; asks for the runs that were missed, and for those that start before a window. Costs one list of jobs and one read of every instance
  * with automated backups.
  */
-export const reconciliation = step<"reconciliation.v1.requested", { healed: number; madeUp: number }>({
-  on: "reconciliation.v1.requested",
-  goesOn: true,
+export const reconciliation = step<"reconciliation.v1.requested", Record<"healed" | "madeUp" | "startedEarly", number>>(
+  {
+    on: "reconciliation.v1.requested",
+    goesOn: true,
 
-  async run({ operation }, ports, signal) {
-    const jobs = new Map((await ports.scheduler.list()).map((job) => [job.id, job]));
-    const causes = new Map<string, string>();
-    let madeUp = 0;
-    for await (const instances of enabledInstances(ports.store)) {
-      for (const instance of instances) {
-        const id = parseInstanceName(instance.name);
-        const cause = differenceOf(jobs.get(jobId(id)), jobOf(instance));
-        if (cause !== undefined) causes.set(id, cause);
-        jobs.delete(jobId(id));
+    async run({ operation }, ports, signal) {
+      const jobs = new Map((await ports.scheduler.list()).map((job) => [job.id, job]));
+      const causes = new Map<string, string>();
+      const runs: WantedRun[] = [];
+      for await (const instances of enabledInstances(ports.store)) {
+        for (const instance of instances) {
+          const id = parseInstanceName(instance.name);
+          const cause = differenceOf(jobs.get(jobId(id)), jobOf(instance));
+          if (cause !== undefined) causes.set(id, cause);
+          jobs.delete(jobId(id));
+        }
+        signal.throwIfAborted();
+        runs.push(...(await askForRuns(instances, ports, signal)));
       }
-      signal.throwIfAborted();
-      madeUp += await makeUp(instances, ports, signal);
-    }
-    for (const id of jobs.keys()) {
-      const instanceId = instanceOfJob(id);
-      if (instanceId !== undefined) causes.set(instanceId, `${id} is the job of nothing that is scheduled`);
-    }
-    for (const [instance, cause] of causes) {
-      signal.throwIfAborted();
-      const operationId = operationIdFor("instance.v1.changed", `${operation} ${instance}`);
-      await begin(ports, operationId, "instance.v1.changed", { instance }, async (change) => {
-        change.operation.cause = cause;
-      });
-    }
-    return { healed: causes.size, madeUp };
-  },
+      for (const id of jobs.keys()) {
+        const instanceId = instanceOfJob(id);
+        if (instanceId !== undefined) causes.set(instanceId, `${id} is the job of nothing that is scheduled`);
+      }
+      for (const [instance, cause] of causes) {
+        signal.throwIfAborted();
+        const operationId = operationIdFor("instance.v1.changed", `${operation} ${instance}`);
+        await begin(ports, operationId, "instance.v1.changed", { instance }, async (change) => {
+          change.operation.cause = cause;
+        });
+      }
+      const startedEarly = runs.filter(({ isEarly }) => isEarly).length;
+      return { healed: causes.size, madeUp: runs.length - startedEarly, startedEarly };
+    },
 
-  async commit(_, outcome, change) {
-    await change.end({ response: outcome });
+    async commit(_, outcome, change) {
+      await change.end({ response: outcome });
+    },
   },
-});
+);
 
-/** Asks for what these instances have missed; answers how many backups that are. */
-async function makeUp(instances: readonly Instance[], ports: Ports, signal: AbortSignal): Promise<number> {
-  const missed = await missedRuns(instances, ports.store, timeOf(ports.clock.now()));
-  for (const { operationId, data, cause } of missed) {
+/** Asks for the backups that are wanted of these instances now, and answers them. */
+async function askForRuns(instances: readonly Instance[], ports: Ports, signal: AbortSignal): Promise<WantedRun[]> {
+  const runs = await wantedRuns(instances, ports.store, timeOf(ports.clock.now()));
+  for (const { operationId, data, cause } of runs) {
     signal.throwIfAborted();
     await begin(ports, operationId, "backup.v1.requested", data, async (change) => {
       change.operation.cause = cause;
     });
   }
-  return missed.length;
+  return runs;
 }
 
 /** The instances that are scheduled to be backed up, by pages. */

@@ -40,7 +40,7 @@ export interface News {
   text: string;
 }
 
-/** Tells from look to look what is new: another step, an attempt that failed, a Task that nobody takes. */
+/** Tells from look to look what is new: another step, a wait until later, an attempt that failed, a Task that nobody takes. */
 export function createNews(): (look: Look) => News[] {
   let step: string | undefined;
   let hasComplained = false;
@@ -65,6 +65,11 @@ export function createNews(): (look: Look) => News[] {
     const { step: present } = look.operation.progress;
     if (present !== step) news.push({ kind: "step", text: `${shortName(look.operation.name)}: ${phraseOf(present)}` });
     step = present;
+    const { postponed } = look.operation;
+    if (postponed !== undefined && !told.has(postponed.until)) {
+      told.add(postponed.until);
+      news.push({ kind: "trouble", text: `postponed until ${postponed.until}: ${postponed.reason}` });
+    }
     for (const [id, task] of look.tasks) {
       const text = troubleOf(id, task, look);
       if (text !== undefined) news.push({ kind: "trouble", text });

@@ -1,3 +1,4 @@
+import type { MaintenancePolicy } from "./maintenance.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** Every time is RFC 3339 in UTC with milliseconds; every size is in bytes. Names and enum values are Memorystore's. */
@@ -23,6 +24,9 @@ export interface Instance {
   replicaCount: number;
   engineVersion?: string;
   automatedBackupConfig: AutomatedBackupConfig;
+  maintenancePolicy?: MaintenancePolicy;
+  /** UPDATING: somebody works at it, and no backup starts. ACTIVE where absent. */
+  state?: "ACTIVE" | "UPDATING";
   deletionProtectionEnabled: boolean;
   createTime: string;
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */

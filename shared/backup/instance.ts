@@ -3,6 +3,7 @@ import { changedConfig, type ScheduleFlags } from "./automated-backup.ts";
 import type { Instance } from "./backup.ts";
 import { oneOf } from "./choice.ts";
 import { retentionSeconds } from "./duration.ts";
+import { changedMaintenance, type MaintenanceFlags } from "./maintenance-flags.ts";
 import { instanceName } from "./name.ts";
 import { isSameSchedule, scheduleOf } from "./schedule.ts";
 
@@ -10,7 +11,7 @@ import { isSameSchedule, scheduleOf } from "./schedule.ts";
  * What a person says about an instance, as text: enum values in any case, with `-` or `_`, as `gcloud memorystore` takes
  * them. What is absent is left as it is, or takes Memorystore's default.
  */
-export interface InstanceFlags extends ScheduleFlags {
+export interface InstanceFlags extends ScheduleFlags, MaintenanceFlags {
   /** `HOST:PORT`; an IPv6 address stands in brackets. */
   endpoint?: string | undefined;
   location?: string | undefined;
@@ -23,6 +24,8 @@ export interface InstanceFlags extends ScheduleFlags {
   authUser?: string | undefined;
   /** `env:NAME` or `file:PATH`. */
   authSecret?: string | undefined;
+  /** `active` or `updating`. */
+  state?: string | undefined;
   deletionProtectionEnabled?: boolean | undefined;
   /** Forgets the user and the reference to the password. */
   clearAuth?: boolean | undefined;
@@ -34,6 +37,8 @@ const transitModes = {
   TRANSIT_ENCRYPTION_DISABLED: "TRANSIT_ENCRYPTION_DISABLED",
   SERVER_AUTHENTICATION: "SERVER_AUTHENTICATION",
 } as const;
+
+const states = { ACTIVE: "ACTIVE", UPDATING: "UPDATING" } as const;
 
 /** A self-managed instance as it is registered. INVALID_ARGUMENT names the first flag that is wrong and what was expected. */
 export function newInstance(
@@ -60,8 +65,15 @@ export function newInstance(
 
 /** The instance with what the flags say changed. Its certificate goes when the encryption does. */
 export function changedInstance(instance: Instance, flags: InstanceFlags, now: string): Instance {
-  const { endpoint, location, mode, transitEncryptionMode, deletionProtectionEnabled } = flags;
-  const { caCertificate: oldCa, authUser: oldUser, authSecret: oldSecret, ...rest } = instance;
+  const { endpoint, location, mode, transitEncryptionMode, state, deletionProtectionEnabled } = flags;
+  const {
+    caCertificate: oldCa,
+    authUser: oldUser,
+    authSecret: oldSecret,
+    maintenancePolicy: oldPolicy,
+    ...rest
+  } = instance;
+  const maintenancePolicy = changedMaintenance(oldPolicy, flags);
   const encryption =
     transitEncryptionMode === undefined
       ? instance.transitEncryptionMode
@@ -82,6 +94,8 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     ...(authUser !== undefined && { authUser }),
     ...(authSecret !== undefined && { authSecret }),
     automatedBackupConfig: changedConfig(instance.automatedBackupConfig, flags),
+    ...(maintenancePolicy !== undefined && { maintenancePolicy }),
+    ...(state !== undefined && { state: oneOf("state", state, states) }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };
   if (isSameSchedule(scheduleOf(instance), scheduleOf(after))) return after;

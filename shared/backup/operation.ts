@@ -37,6 +37,8 @@ export interface Operation {
   /** What came of it: the resource that was made, counts. Small facts only. */
   response?: Record<string, string | number>;
   progress: Progress;
+  /** Until when it waited, or waits yet, before its step began, and for what. */
+  postponed?: { until: string; reason: string };
   /** Past it `relay` ends the Operation with DEADLINE_EXCEEDED. */
   deadlineTime: string;
   /** What it holds of others, given back in the commit that ends it. */

@@ -22,7 +22,7 @@ export interface Work<T extends EventType> {
 
 /**
  * One step of the pipeline. `admit` takes locks and pins, or commits a destruction, before anything is done; `run` acts, with no
- * transaction open; `commit` says what came of it. `admit` and `commit` are called again when a document that they
+ * transaction open; `commit` says what came of it. `admit` may also put it off, by throwing `Postponed`. `admit` and `commit` are called again when a document that they
  * read has changed meanwhile, so they only read and write through the Change.
  */
 export interface Step<T extends EventType = EventType, R = unknown> {

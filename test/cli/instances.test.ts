@@ -120,6 +120,37 @@ describe("instances update", () => {
     expect(await world.ports.scheduler.list()).toEqual([]);
   });
 
+  it("sets maintenance windows, and takes them away", async () => {
+    await register();
+    const flags =
+      "--maintenance-window=default --maintenance-time-zone=Asia/Tokyo --maintenance-backup-policy=avoid-before";
+    expect((await valkeepOn(world, `instances update orders ${flags}`)).exitCode).toBe(0);
+    const policy = (await stored())?.maintenancePolicy;
+    expect(policy).toMatchObject({ timeZone: "Asia/Tokyo", backupPolicy: "AVOID_BEFORE" });
+    expect(policy?.weeklyMaintenanceWindow).toHaveLength(5);
+    await valkeepOn(world, "instances update orders --maintenance-window=none");
+    expect(await stored()).not.toHaveProperty("maintenancePolicy");
+  });
+
+  it("says that somebody works at it, and that this is over", async () => {
+    await register();
+    world.valkey.start(endpoint);
+    await valkeepOn(world, "instances update orders --state=updating");
+    const refused = await valkeepOn(world, "backups create orders");
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      3,
+      expect.stringContaining("--state=active says that this is over"),
+    ]);
+    await valkeepOn(world, "instances update orders --state=active");
+    expect((await valkeepOn(world, "backups create orders")).exitCode).toBe(0);
+  });
+
+  it("refuses a state that there is none of", async () => {
+    await register();
+    const { exitCode, stderr } = await valkeep("instances update orders --state=broken", world);
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("expected one of active, updating")]);
+  });
+
   it("changes the retention while a restore writes there", async () => {
     await register({ restoring: await live("restore-1") });
     const line = "instances update orders --automated-backup-config-retention=7d --async";

@@ -51,6 +51,17 @@ export const settingFlags = {
     value: "DAYS",
     help: "how long automated backups are kept, 1d to 365d, 0d to take none; 35d where absent",
   },
+  "maintenance-window": {
+    type: "string",
+    value: "WINDOWS",
+    help: "weekly, such as sun:23:00-mon:01:30, several with commas; default: nights and the weekend; or none",
+  },
+  "maintenance-time-zone": { type: "string", value: "ZONE", help: "of the windows; Etc/UTC where absent" },
+  "maintenance-backup-policy": {
+    type: "string",
+    value: "POLICY",
+    help: "a scheduled backup in a window: avoid (the default: after it), avoid-before, ignore",
+  },
   "deletion-protection-enabled": {
     type: "boolean",
     help: "refuse to delete it; --no-deletion-protection-enabled ends that",
@@ -74,6 +85,9 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
     timeZone: flags["automated-backup-config-time-zone"],
     snapshotWindow: flags["automated-backup-config-snapshot-window"],
     retention: flags["automated-backup-config-retention"],
+    maintenanceWindow: flags["maintenance-window"],
+    maintenanceTimeZone: flags["maintenance-time-zone"],
+    maintenanceBackupPolicy: flags["maintenance-backup-policy"],
     deletionProtectionEnabled: flags["deletion-protection-enabled"],
   };
 }

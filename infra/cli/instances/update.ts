@@ -13,13 +13,19 @@ export const update = command({
   flags: {
     endpoint: { type: "string", value: "HOST:PORT", help: "where it answers" },
     ...settingFlags,
+    state: {
+      type: "string",
+      value: "STATE",
+      help: "updating, while somebody works at it: no backup starts; or active",
+    },
     "clear-auth": { type: "boolean", help: "forget the user and the reference to the password" },
     ...asyncFlag,
   },
   example: "valkeep instances update orders --automated-backup-config-retention=30d",
 
   async run({ positionals: { INSTANCE: id }, flags }, session) {
-    const settings = { endpoint: flags.endpoint, ...(await settingsOf(flags)), clearAuth: flags["clear-auth"] };
+    const own = { endpoint: flags.endpoint, state: flags.state, clearAuth: flags["clear-auth"] };
+    const settings = { ...own, ...(await settingsOf(flags)) };
     if (Object.values(settings).every((value) => value === undefined))
       throw new StatusError("INVALID_ARGUMENT", "nothing is to be changed: give a flag");
     const { ports } = await session.connect();

@@ -37,6 +37,13 @@ export const list = command({
   },
 });
 
-function rowOf({ name, target, createTime, endTime = "", done, error, progress }: Operation): string[] {
-  return [shortName(name), target, done ? (error?.code ?? "DONE") : `at ${progress.step}`, createTime, endTime];
+function rowOf(operation: Operation): string[] {
+  const { name, target, createTime, endTime = "", done, error } = operation;
+  return [shortName(name), target, done ? (error?.code ?? "DONE") : stateText(operation), createTime, endTime];
+}
+
+/** Once its first step is through, what it waited for is over. */
+function stateText({ progress, request, postponed }: Operation): string {
+  const isWaiting = postponed !== undefined && progress.step === request.type;
+  return isWaiting ? `postponed until ${postponed.until}` : `at ${progress.step}`;
 }

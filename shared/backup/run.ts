@@ -1,6 +1,7 @@
 import type { Instance } from "./backup.ts";
 import { day, later } from "./duration.ts";
-import { lastDueTimes, type Schedule, scheduleOf } from "./schedule.ts";
+import { type MaintenanceSpan, windowAt } from "./maintenance.ts";
+import { lastDueTimes, nextDueTime, type Schedule, scheduleOf } from "./schedule.ts";
 
 /** A run may begin so much later than it was due, in seconds, before anybody asks where it is. */
 const patience = 600;
@@ -27,4 +28,21 @@ export function overdueRun(instance: Instance, now: string): Run | undefined {
   const since = instance.automatedBackupConfig.changeTime ?? instance.createTime;
   if (slot === undefined || slot <= since) return undefined;
   return slot <= later(now, -patience) && slot >= later(now, -memory) ? { slot, schedule } : undefined;
+}
+
+/** A run is started before a window that begins within so many seconds: what lies between two reconciliations, and some more. */
+const lead = 2400;
+
+/**
+ * The next run of an instance that avoids its maintenance windows by starting before them, if it is due in one that begins
+ * soon.
+ */
+export function earlyRun(instance: Instance, now: string): (Run & { window: MaintenanceSpan }) | undefined {
+  const { maintenancePolicy: policy } = instance;
+  const schedule = scheduleOf(instance);
+  if (schedule === undefined || policy?.backupPolicy !== "AVOID_BEFORE") return undefined;
+  const slot = nextDueTime(schedule, now);
+  const window = slot === undefined ? undefined : windowAt(policy, slot);
+  if (slot === undefined || window === undefined) return undefined;
+  return window.startTime > now && window.startTime <= later(now, lead) ? { slot, schedule, window } : undefined;
 }
