@@ -100,7 +100,7 @@ function assertWindow(window: WeeklyMaintenanceWindow): void {
     );
 }
 
-/** The occurrences of all windows in the weeks around a time, in their order, those that a changeover swallows left out. */
+/** The occurrences of all windows in the weeks around a time, in their order. */
 function spansAround({ weeklyMaintenanceWindow, timeZone }: MaintenancePolicy, at: number) {
   const zone = createTimeZone(timeZone);
   const local = zone.toLocal(at);
@@ -112,7 +112,6 @@ function spansAround({ weeklyMaintenanceWindow, timeZone }: MaintenancePolicy, a
         return { start: zone.toTime(start), end: zone.toTime(start + window.durationSeconds * 1000) };
       }),
     )
-    .filter(({ start, end }) => start < end)
     .sort((a, b) => a.start - b.start);
 }
 

@@ -167,11 +167,15 @@ describe("a scheduled backup in a maintenance window", () => {
   });
 
   it("goes on where it began before the window", async () => {
-    await change(windowed("thu:00:05-thu:01:05"));
+    await change(windowed("thu:00:01-thu:01:00"));
     world.valkey.stop(endpoint);
-    await ask(scheduledRequest("orders", hourly)).catch(() => undefined);
-    const [begun] = await operations();
-    expect(begun?.postponed).toBeUndefined();
+    const [publishTime, data] = [new Date(world.clock.now()).toISOString(), scheduledRequest("orders", hourly)];
+    const message = { messageId: "m", publishTime, attributes: {}, data: Buffer.from(JSON.stringify(data)) };
+    expect(await handle(steps.backup, { type: "backup.v1.requested", ...message }, world.ports, timing)).toBe("later");
+    world.valkey.start(endpoint);
+    await pass(3);
+    expect(await backups()).toMatchObject([{ state: "ACTIVE" }]);
+    expect((await only()).postponed).toBeUndefined();
   });
 
   it("is taken at once where the policy is IGNORE", async () => {
@@ -230,6 +234,16 @@ describe("several runs in one window", () => {
       "code",
     ]);
   });
+});
+
+it("an automated backup of an instance that keeps none is refused", async () => {
+  const { automatedBackupConfig } = instanceOf("orders", endpoint);
+  await register({ automatedBackupConfig: { ...automatedBackupConfig, retentionSeconds: 0 } });
+  await fire();
+  const message = "instances/orders keeps no automated backups: its retention is 0";
+  expect(await only()).toMatchObject({ error: { code: "FAILED_PRECONDITION", message } });
+  await ask({ instance: "orders" });
+  expect(await backups()).toMatchObject([{ backupType: "ON_DEMAND" }]);
 });
 
 describe("an instance that is UPDATING", () => {

@@ -12,10 +12,25 @@ let endpoint: string;
 beforeAll(async () => {
   stage = await openStage();
   endpoint = (await stage.valkey()).endpoint;
-  // It fires while the other tests run: within a minute, by itself.
+  // These go on while the other tests run: the one fires within a minute, by itself, and the other's window ends then.
   await register("minutely", { cron: "* * * * *" }, Date.now());
   await stage.done("instance.v1.changed", { instance: "minutely" });
+  await register("windowed", { maintenanceWindow: windowUntil(nextMinute()) }, Date.now());
+  await stage.publish("backup.v1.requested", { instance: "windowed", backupType: "AUTOMATED" });
 });
+
+/** The next full minute that is some seconds away. */
+const nextMinute = (): number => Math.ceil((Date.now() + 15_000) / 60_000) * 60_000;
+
+/** A maintenance window that has begun and ends then. */
+function windowUntil(end: number): string {
+  const moment = (time: number): string => {
+    const date = new Date(time);
+    const day = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"][date.getUTCDay()];
+    return `${day}:${date.toISOString().slice(11, 16)}`;
+  };
+  return `${moment(end - 3_600_000)}-${moment(end)}`;
+}
 
 afterAll(async () => await stage[Symbol.asyncDispose]());
 
@@ -80,4 +95,16 @@ it("fires by itself at the minute at which it is due", { timeout: 120_000 }, asy
   const secondsAfter = (time: string | undefined): number => (Date.parse(time ?? "") % 60_000) / 1000;
   expect(secondsAfter(job?.lastAttemptTime)).toBeLessThan(5);
   expect(operation?.cause).toBeUndefined();
+});
+
+it("takes a backup that a maintenance window put off when that is over", { timeout: 200_000 }, async () => {
+  const isOurs = ({ verb, target }: Operation): boolean => verb === "backup" && target === instanceName("windowed");
+  const { error, postponed } = await stage.operation((operation) => isOurs(operation) && operation.done);
+  expect({ error, postponed }).toEqual({
+    error: undefined,
+    postponed: { until: expect.any(String), reason: expect.stringContaining("the maintenance window from ") },
+  });
+  const { backups } = await backupsOf(stage, "windowed");
+  expect(backups).toMatchObject([{ state: "ACTIVE", backupType: "AUTOMATED" }]);
+  expect((backups[0]?.createTime ?? "") >= (postponed?.until ?? "?")).toBe(true);
 });
