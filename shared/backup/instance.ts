@@ -66,14 +66,8 @@ export function newInstance(
 /** The instance with what the flags say changed. Its certificate goes when the encryption does. */
 export function changedInstance(instance: Instance, flags: InstanceFlags, now: string): Instance {
   const { endpoint, location, mode, transitEncryptionMode, state, deletionProtectionEnabled } = flags;
-  const {
-    caCertificate: oldCa,
-    authUser: oldUser,
-    authSecret: oldSecret,
-    maintenancePolicy: oldPolicy,
-    ...rest
-  } = instance;
-  const maintenancePolicy = changedMaintenance(oldPolicy, flags);
+  const { caCertificate: oldCa, authUser: oldUser, authSecret: oldSecret, maintenancePolicy: _, ...rest } = instance;
+  const maintenancePolicy = changedMaintenance(instance.maintenancePolicy, flags);
   const encryption =
     transitEncryptionMode === undefined
       ? instance.transitEncryptionMode
@@ -84,7 +78,7 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
   const caCertificate = isEncrypted ? (certificateOf(flags.caCertificate) ?? oldCa) : undefined;
   const authUser = userOf(flags.authUser) ?? (flags.clearAuth ? undefined : oldUser);
   const authSecret = secretReferenceOf(flags.authSecret) ?? (flags.clearAuth ? undefined : oldSecret);
-  const after: Instance = {
+  const after = {
     ...rest,
     ...(endpoint !== undefined && { endpoint: endpointOf(endpoint) }),
     ...(location !== undefined && { location: locationOf(location) }),
@@ -98,7 +92,12 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     ...(state !== undefined && { state: oneOf("state", state, states) }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };
-  if (isSameSchedule(scheduleOf(instance), scheduleOf(after))) return after;
+  return stamped(instance, after, now);
+}
+
+/** Says since when its schedule is what it is. */
+function stamped(before: Instance, after: Instance, now: string): Instance {
+  if (isSameSchedule(scheduleOf(before), scheduleOf(after))) return after;
   return { ...after, automatedBackupConfig: { ...after.automatedBackupConfig, changeTime: now } };
 }
 

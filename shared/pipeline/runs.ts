@@ -18,7 +18,7 @@ export interface WantedRun {
 }
 
 /** A run that may be wanted, with the ids under which it is known: the first time, and once more. */
-interface Candidate {
+export interface Candidate {
   itself: string;
   again: string;
   data: EventMap["backup.v1.requested"];
@@ -38,36 +38,8 @@ export const scheduledRequest = (instance: string, schedule: Schedule): EventMap
   schedule,
 });
 
-/**
- * The runs of these instances that are to be made up for, since their message never came or their backup failed, unless a
- * person cancelled it; and those that start early, before a window. Each is asked for as itself, so that its message, when
- * it comes, is known again; one that failed is asked for once more under a name of its own.
- */
-export async function wantedRuns(instances: readonly Instance[], store: Store, now: string): Promise<WantedRun[]> {
-  const candidates = instances.flatMap((instance) => candidatesOf(instance, now));
-  const wanted: WantedRun[] = [];
-  for (let from = 0; from < candidates.length; from += batch) {
-    const some = candidates.slice(from, from + batch);
-    const names = some.flatMap(({ itself, again }) => [operationName(itself), operationName(again)]);
-    const docs = (await store.getAll(names)) as (Doc<Operation> | undefined)[];
-    for (const [n, candidate] of some.entries())
-      wanted.push(...wantedOf(candidate, docs[2 * n]?.data, docs[2 * n + 1]?.data));
-  }
-  return wanted;
-}
-
-function wantedOf(
-  { itself, again, data, slot, cause, isEarly }: Candidate,
-  first: Operation | undefined,
-  second: Operation | undefined,
-): WantedRun[] {
-  if (first === undefined) return [{ operationId: itself, data, cause, isEarly }];
-  const hasFailed = first.error !== undefined && first.error.code !== "CANCELLED";
-  if (isEarly || !hasFailed || second !== undefined) return [];
-  return [{ operationId: again, data, cause: `the run that was due at ${slot} failed: ${first.name}`, isEarly }];
-}
-
-function candidatesOf(instance: Instance, now: string): Candidate[] {
+/** The runs of an instance that may be wanted: the last one, if it is overdue, and the next, if it is to start early. */
+export function candidatesOf(instance: Instance, now: string): Candidate[] {
   const [overdue, early] = [overdueRun(instance, now), earlyRun(instance, now)];
   const candidates: Candidate[] = [];
   if (overdue !== undefined)
@@ -78,6 +50,35 @@ function candidatesOf(instance: Instance, now: string): Candidate[] {
     candidates.push(candidateOf(instance, early, `the run that is due at ${slot} starts before ${reason}`, true));
   }
   return candidates;
+}
+
+/**
+ * Those that nobody has asked for yet, each as itself, so that its message, when it comes, is known again; and those whose
+ * backup failed, unless a person cancelled it, once more under a name of their own.
+ */
+export async function wantedOf(candidates: readonly Candidate[], store: Store): Promise<WantedRun[]> {
+  const wanted: WantedRun[] = [];
+  for (let from = 0; from < candidates.length; from += batch) {
+    const some = candidates.slice(from, from + batch);
+    const names = some.flatMap(({ itself, again }) => [operationName(itself), operationName(again)]);
+    const docs = (await store.getAll(names)) as (Doc<Operation> | undefined)[];
+    for (const [n, candidate] of some.entries()) {
+      const run = wantedAs(candidate, docs[2 * n]?.data, docs[2 * n + 1]?.data);
+      if (run !== undefined) wanted.push(run);
+    }
+  }
+  return wanted;
+}
+
+function wantedAs(
+  { itself, again, data, slot, cause, isEarly }: Candidate,
+  first: Operation | undefined,
+  second: Operation | undefined,
+): WantedRun | undefined {
+  if (first === undefined) return { operationId: itself, data, cause, isEarly };
+  const hasFailed = first.error !== undefined && first.error.code !== "CANCELLED";
+  if (isEarly || !hasFailed || second !== undefined) return undefined;
+  return { operationId: again, data, cause: `the run that was due at ${slot} failed: ${first.name}`, isEarly };
 }
 
 function candidateOf(instance: Instance, { slot, schedule }: Run, cause: string, isEarly: boolean): Candidate {

@@ -263,6 +263,19 @@ describe("a missed run", () => {
   });
 });
 
+it("an instance that cannot be understood fails the reconciliation, and holds up no other", async () => {
+  await register("broken", { cronSchedule: { cron: "0 2 * *", timeZone: "Etc/UTC" } });
+  await register("orders");
+  await world.clock.advance(2.5 * hour);
+  const { error } = await reconcile();
+  expect(error).toMatchObject({
+    code: "INVALID_ARGUMENT",
+    message: expect.stringMatching(/^instances\/broken: .*five fields/),
+  });
+  expect((await world.ports.scheduler.list()).map(({ id }) => id)).toEqual(["valkeep-backup-orders"]);
+  expect(await backups()).toHaveLength(1);
+});
+
 it("a reconciliation of a fleet lists the jobs once and reads by pages and batches", async () => {
   const count = 450;
   for (let n = 0; n < count; n++) await register(`i-${n}`);
