@@ -3,7 +3,7 @@ import { StatusError } from "../error.ts";
 import { graceSeconds, ttlSeconds } from "./duration.ts";
 import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
 import type { Verb } from "./operation.ts";
-import { assertSchedule } from "./schedule.ts";
+import { assertSchedule, longestCron } from "./schedule.ts";
 
 const instanceId = checkedText(instanceIdOf);
 const instance = checkedText(parseInstanceName);
@@ -17,7 +17,7 @@ const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
 const operation = z.string().max(64);
 const schedule = z
-  .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
+  .strictObject({ cron: z.string().max(longestCron), timeZone: z.string().max(60) })
   .superRefine((value, context) => explained(context, () => assertSchedule(value)));
 
 /**

@@ -41,8 +41,13 @@ export function instanceOfJob(id: string): string | undefined {
   return isInstanceId(instanceId) ? instanceId : undefined;
 }
 
+/** The longest cron that a message carries, in characters. */
+export const longestCron = 120;
+
 /** Refuses a cron that is not five fields, an unknown time zone, and a cron that never comes, such as 31 February. */
 export function assertSchedule({ cron, timeZone }: Schedule): void {
+  if (cron.length > longestCron)
+    throw malformed(`a cron of ${cron.length} characters: expected at most ${longestCron}`);
   if (cronOf({ cron, timeZone }).nextRun(new Date(0)) === null)
     throw malformed(`cron "${cron.slice(0, 60)}" never comes due: no date has that day and month`);
 }

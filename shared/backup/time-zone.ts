@@ -36,7 +36,7 @@ export function createTimeZone(timeZone: string): TimeZone {
 
 function formatOf(timeZone: string): Intl.DateTimeFormat {
   try {
-    return new Intl.DateTimeFormat("en-u-ca-iso8601-hc-h23", {
+    const format = new Intl.DateTimeFormat("en-u-ca-iso8601-hc-h23", {
       timeZone,
       year: "numeric",
       month: "numeric",
@@ -45,10 +45,16 @@ function formatOf(timeZone: string): Intl.DateTimeFormat {
       minute: "numeric",
       second: "numeric",
     });
-  } catch (cause) {
-    const shown = JSON.stringify(timeZone.slice(0, 60));
-    throw new StatusError("INVALID_ARGUMENT", `unknown time zone ${shown}: expected an IANA name, such as Asia/Tokyo`, {
-      cause,
-    });
+    if (isSpeltRight(timeZone, format.resolvedOptions().timeZone)) return format;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
   }
+  const shown = JSON.stringify(timeZone.slice(0, 60));
+  throw new StatusError("INVALID_ARGUMENT", `unknown time zone ${shown}: expected an IANA name, such as Asia/Tokyo`);
+}
+
+/** Intl also takes `asia/tokyo` and `+09:00`, which Cloud Scheduler does not. `resolved` may be another name of the zone. */
+function isSpeltRight(timeZone: string, resolved: string): boolean {
+  const isOtherwise = timeZone !== resolved && timeZone.toLowerCase() === resolved.toLowerCase();
+  return /^[A-Z]/.test(timeZone) && !isOtherwise;
 }

@@ -84,6 +84,14 @@ describe("the schedule of an instance", () => {
     ["31 February", { cron: "0 0 31 2 *" }, /never comes due/],
     ["31 April and June", { cron: "0 0 31 4,6 *" }, /never comes due/],
     ["an unknown zone", { cron: "0 0 * * *", timeZone: "Mars/Olympus" }, /unknown time zone "Mars\/Olympus"/],
+    ["a zone in small letters", { cron: "0 0 * * *", timeZone: "asia/tokyo" }, /unknown time zone/],
+    ["a zone spelt otherwise", { cron: "0 0 * * *", timeZone: "Asia/TOKYO" }, /unknown time zone/],
+    ["an offset", { cron: "0 0 * * *", timeZone: "+09:00" }, /unknown time zone/],
+    [
+      "a cron that no message carries",
+      { cron: `${"1,".repeat(60)}1 * * * *` },
+      /of 129 characters: expected at most 120/,
+    ],
     ["an empty zone", { cron: "0 0 * * *", timeZone: "" }, /unknown time zone/],
     ["four fields", { cron: "0 0 * *" }, /five fields/],
     ["six fields", { cron: "0 0 0 * * *" }, /five fields/],
@@ -135,6 +143,18 @@ describe("a snapshot window", () => {
 });
 
 const zones = ["Etc/UTC", "Asia/Tokyo", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"];
+it.each([
+  "Etc/UTC",
+  "UTC",
+  "Asia/Kolkata",
+  "Asia/Calcutta",
+  "Etc/GMT+9",
+  "America/Port-au-Prince",
+  "EST5EDT",
+])("%s is a time zone", (timeZone) => {
+  expect(scheduleOf(made({ cron: "0 0 * * *", timeZone }))?.timeZone).toBe(timeZone);
+});
+
 const crons = ["30 2 * * *", "*/15 * * * *", "0 * * * *", "0 0 1 * *", "15 1,13 * * 1-5", "0 12 29 2 *"];
 const anySchedule = { cron: constantFrom(...crons), timeZone: constantFrom(...zones) };
 const anyTime = integer({ min: Date.UTC(2024, 0, 1) / 1000, max: Date.UTC(2032, 0, 1) / 1000 });

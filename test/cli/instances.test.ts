@@ -114,6 +114,16 @@ describe("instances update", () => {
     expect(stdout).toContain("daily within 15:00-16:00 UTC");
   });
 
+  it("puts a cron and its zone in the hour's place", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    const [cron, zone] = ["*/15\t*\t*\t*\t*", "Asia/Tokyo"]; // the tabs, since a space ends a word here
+    const flags = `--automated-backup-config-cron=${cron} --automated-backup-config-time-zone=${zone}`;
+    expect((await valkeepOn(world, `instances update orders ${flags}`)).exitCode).toBe(0);
+    expect(await world.ports.scheduler.list()).toMatchObject([{ cron: "*/15 * * * *", timeZone: "Asia/Tokyo" }]);
+    const { stdout } = await valkeep("instances list", world);
+    expect(stdout).toContain("*/15 * * * * Asia/Tokyo");
+  });
+
   it("takes the job away when automated backups are kept for no time", async () => {
     await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
     await valkeepOn(world, "instances update orders --automated-backup-config-retention=0d");

@@ -263,6 +263,20 @@ describe("a missed run", () => {
   });
 });
 
+it.each([
+  ["with a field that nobody knows", { force: true }, /force/],
+  ["of a schedule that never comes", { schedule: { cron: "0 0 31 2 *", timeZone: "Etc/UTC" } }, /never comes due/],
+  ["with a request id that is no text", { requestId: 7 }, /requestId/],
+])("a request for a reconciliation %s is refused, and touches nothing", async (_, data, reason) => {
+  await register();
+  await world.events.publish({ type: "reconciliation.v1.requested", data, attributes: {} });
+  await world.settle();
+  expect(await operations("schedule")).toMatchObject([
+    { done: true, error: { code: "INVALID_ARGUMENT", message: expect.stringMatching(reason) } },
+  ]);
+  expect(await world.ports.scheduler.list()).toEqual([]);
+});
+
 it("an instance that cannot be understood fails the reconciliation, and holds up no other", async () => {
   await register("broken", { cronSchedule: { cron: "0 2 * *", timeZone: "Etc/UTC" } });
   await register("orders");
