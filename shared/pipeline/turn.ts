@@ -4,7 +4,7 @@ import type { EventMap } from "../backup/event.ts";
 import { windowAt } from "../backup/maintenance.ts";
 import { operationName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
-import { lastDueTimes } from "../backup/schedule.ts";
+import { lastDueTimes, scheduleOf } from "../backup/schedule.ts";
 import { StatusError } from "../error.ts";
 import type { Change } from "./change.ts";
 import { operationIdFor, slotIdentity } from "./identity.ts";
@@ -19,7 +19,8 @@ const laterRuns = 50;
 /**
  * Returns if a backup may start now. One that a schedule asks for is moved to the end of a maintenance window, and waits
  * while its instance is UPDATING, until its deadline; of several that waited only the latest starts. A person knows
- * about windows, and is refused only while the instance is UPDATING. What has begun goes on.
+ * about windows, and is refused only while the instance is UPDATING. A schedule that was turned off meanwhile brings
+ * nothing more. What has begun goes on.
  */
 export async function awaitTurn(
   change: Change,
@@ -27,6 +28,8 @@ export async function awaitTurn(
   request: EventMap["backup.v1.requested"],
 ): Promise<void> {
   if (change.operation.holds.length > 0) return;
+  if (request.schedule !== undefined && scheduleOf(instance) === undefined)
+    throw new StatusError("FAILED_PRECONDITION", `${instance.name} takes no automated backups any more`);
   const isAutomated = request.backupType === "AUTOMATED";
   const isUpdating = instance.state === "UPDATING";
   if (isUpdating && !isAutomated)

@@ -236,14 +236,27 @@ describe("several runs in one window", () => {
   });
 });
 
-it("an automated backup of an instance that keeps none is refused", async () => {
+it.each([
+  "DISABLED",
+  "kept for no time",
+])("a backup that waited is not taken where automated backups are %s meanwhile", async (how) => {
+  await register(windowed("wed:23:00-thu:00:30"));
+  await fire();
+  const { automatedBackupConfig } = instanceOf("orders", endpoint);
+  const off = how === "DISABLED" ? { automatedBackupMode: "DISABLED" as const } : { retentionSeconds: 0 };
+  await change({ automatedBackupConfig: { ...automatedBackupConfig, ...off } });
+  await pass(31);
+  const message = expect.stringMatching(/(takes|keeps) no automated backups/);
+  expect(await only()).toMatchObject({ error: { code: "FAILED_PRECONDITION", message } });
+  expect(await backups()).toEqual([]);
+});
+
+it("an automated backup of no schedule is refused where it would be kept for no time", async () => {
   const { automatedBackupConfig } = instanceOf("orders", endpoint);
   await register({ automatedBackupConfig: { ...automatedBackupConfig, retentionSeconds: 0 } });
-  await fire();
+  await ask({ instance: "orders", backupType: "AUTOMATED" });
   const message = "instances/orders keeps no automated backups: its retention is 0";
   expect(await only()).toMatchObject({ error: { code: "FAILED_PRECONDITION", message } });
-  await ask({ instance: "orders" });
-  expect(await backups()).toMatchObject([{ backupType: "ON_DEMAND" }]);
 });
 
 describe("an instance that is UPDATING", () => {
