@@ -1,7 +1,10 @@
 import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
+import { emptyCollection } from "../shared/backup/collection.ts";
 import { later, ttlSeconds } from "../shared/backup/duration.ts";
 import type { EventMap } from "../shared/backup/event.ts";
+import { assertUnprotected } from "../shared/backup/instance.ts";
 import { automaticBackupId, backupName, collectionName, instanceName } from "../shared/backup/name.ts";
+import { unmarked } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
@@ -21,6 +24,7 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         "UNIMPLEMENTED",
         `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
       );
+    if (data.deleteInstance) assertUnprotected(instance);
     if (isAutomated(data) && instance.automatedBackupConfig.retentionSeconds === 0)
       throw new StatusError("FAILED_PRECONDITION", `${instance.name} keeps no automated backups: its retention is 0`);
     await awaitTurn(change, instance, data);
@@ -32,13 +36,17 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         `${instance.name} is being restored by ${writer}: it is backed up once that is over`,
       );
     const collection =
-      (await change.read<BackupCollection>(collectionName(data.instance))) ?? emptyCollection(instance, createTime);
+      (await change.read<BackupCollection>(collectionName(data.instance))) ??
+      emptyCollection({ instance: instance.name, instanceUid: instance.uid, location: instance.location }, createTime);
     const other = await lockedBy(collection.creating, change);
     if (other !== undefined)
       throw new StatusError(
         "FAILED_PRECONDITION",
         `${instance.name} is being backed up by ${other}: one backup at a time; wait for it or cancel it`,
       );
+    const deleter = await lockedBy(collection.deleting, change);
+    if (deleter !== undefined)
+      throw new StatusError("FAILED_PRECONDITION", `${collection.name} is being deleted by ${deleter}: wait for it`);
     const held = change.operation.holds.find(({ kind }) => kind === "draft")?.path;
     const name = held ?? backupName(data.instance, data.backupId ?? automaticBackupId(createTime, instance.uid));
     const existing = await change.read<Backup>(name);
@@ -49,7 +57,7 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
       name,
       draft(name, instance, data, change, { uid: ids.uuid(), bucket: settings.vaultBucket, createTime }),
     );
-    change.put(collection.name, { ...collection, creating: change.operation.name });
+    change.put(collection.name, { ...unmarked(collection), creating: change.operation.name });
     change.hold({ kind: "draft", path: name });
     change.hold({ kind: "lock", path: collection.name, field: "creating" });
   },
@@ -105,19 +113,5 @@ function draft(
     backupFiles: [],
     verification: "UNVERIFIED",
     pins: [],
-  };
-}
-
-function emptyCollection(instance: Instance, createTime: string): BackupCollection {
-  const { name, uid, location } = instance;
-  const id = name.slice("instances/".length);
-  return {
-    name: collectionName(id),
-    instance: name,
-    instanceUid: uid,
-    location,
-    createTime,
-    totalBackupCount: 0,
-    totalBackupSizeBytes: 0,
   };
 }

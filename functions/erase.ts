@@ -1,11 +1,11 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { defaultGrace, later, parseDuration } from "../shared/backup/duration.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
-import { counted, purging, tombstoned, undeleted } from "../shared/backup/transition.ts";
-import { asStatusError } from "../shared/error.ts";
+import { counted, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { existing } from "../shared/pipeline/existing.ts";
-import { livePins } from "../shared/pipeline/held.ts";
+import { livePins, lockedBy } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
@@ -36,11 +36,24 @@ export const deletion = step<"deletion.v1.requested">({
 export const undelete = step<"undelete.v1.requested">({
   on: "undelete.v1.requested",
   async commit({ data: { backup } }, _, change) {
+    await keepCollection(change, parseBackupName(backup).collection);
     change.put(backup, undeleted(await existing(change, backup), change.now));
     change.say("backup.v1.undeleted", { backup });
     await change.end({ response: { backup } });
   },
 });
+
+/** A collection of which something is undeleted is deleted no more; not while its deletion is still under way. */
+async function keepCollection(change: Change, collection: string): Promise<void> {
+  const holder = await change.read<BackupCollection>(collection);
+  const deleter = await lockedBy(holder?.deleting, change);
+  if (deleter !== undefined)
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      `${collection} is being deleted by ${deleter}: undelete once that is over`,
+    );
+  if (holder?.deleteTime !== undefined) change.put(collection, unmarked(holder));
+}
 
 /**
  * Erases a backup whose grace is over: first the commit that nothing brings back, then the manifest, the files, the
@@ -121,6 +134,15 @@ async function forget(change: Change, backup: string, maker: string | undefined)
   const { collection } = parseBackupName(backup);
   const holder = await change.read<BackupCollection>(collection);
   change.remove(backup);
-  if (holder !== undefined) change.put(collection, counted(holder, found, -1));
+  if (holder !== undefined) discount(change, counted(holder, found, -1));
   change.say("backup.v1.deleted", { backup });
+}
+
+/** One backup fewer; with the last one a collection that was deleted goes. */
+function discount(change: Change, collection: BackupCollection): void {
+  const isOver = collection.deleteTime !== undefined && collection.totalBackupCount <= 0;
+  if (isOver) {
+    change.remove(collection.name);
+    change.say("collection.v1.deleted", { collection: collection.name });
+  } else change.put(collection.name, collection);
 }

@@ -1,5 +1,4 @@
 import type { Backup, Instance } from "../shared/backup/backup.ts";
-import { parseManifest } from "../shared/backup/manifest.ts";
 import { fileObject, instanceIdOf, instanceName, manifestObject, parseObjectUri } from "../shared/backup/name.ts";
 import type { RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
 import { preflight } from "../shared/backup/preflight.ts";
@@ -11,7 +10,8 @@ import { lockedBy } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { collect, sizeOf } from "../shared/pipeline/stream.ts";
+import { sizeOf } from "../shared/pipeline/stream.ts";
+import { readManifest } from "../shared/pipeline/vault.ts";
 import { check } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 
@@ -100,7 +100,7 @@ async function filesOf(backup: string, { store, objects }: Ports): Promise<Resto
   const found = await objects.stat(bucket, manifestObject(backup));
   if (found === undefined)
     throw new StatusError("DATA_LOSS", `${backup} has no manifest in gs://${bucket}: it cannot be restored`);
-  const manifest = parseManifest(await collect(objects.read(found)), backup);
+  const manifest = await readManifest(found, backup, objects);
   const files: RestoreFile[] = [];
   for (const { fileName, createTime: _, crc32c, generation, ...facts } of manifest.backupFiles) {
     const object = fileObject(backup, Number.parseInt(fileName, 10));

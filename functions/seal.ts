@@ -1,8 +1,12 @@
-import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
+import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
+import { parseEvent } from "../shared/backup/event.ts";
+import { assertUnprotected } from "../shared/backup/instance.ts";
 import { manifestBytes } from "../shared/backup/manifest.ts";
-import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
+import { manifestObject, parseBackupName, parseInstanceName } from "../shared/backup/name.ts";
 import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
+import type { Change } from "../shared/pipeline/change.ts";
+import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Objects } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { collect, once } from "../shared/pipeline/stream.ts";
@@ -30,9 +34,34 @@ export const seal = step<"seal.v1.requested">({
     change.put(backup, active);
     change.put(collection, counted(holder, active, 1));
     change.say("backup.v1.created", { backup });
-    await change.end({ response: { backup, sizeBytes: active.totalSizeBytes } });
+    // No draft any more: what becomes of the instance must not take it back.
+    change.operation.holds = change.operation.holds.filter(({ kind }) => kind !== "draft");
+    const response = { backup, sizeBytes: active.totalSizeBytes };
+    const { deleteInstance } = parseEvent("backup.v1.requested", change.operation.request.data);
+    const reason = deleteInstance ? await takeAway(active, change) : undefined;
+    if (reason === undefined) return await change.end({ response });
+    const message = `${backup} is ACTIVE, but the instance was not deleted: ${reason}`;
+    await change.end({ response, error: { code: "FAILED_PRECONDITION", message }, isRefusal: true });
   },
 });
+
+/** Removes the instance of a FINAL backup; or says why it stays, where something has come between since the admission. */
+async function takeAway(backup: Backup, change: Change): Promise<string | undefined> {
+  const instance = await change.read<Instance>(backup.instance);
+  if (instance === undefined) return undefined;
+  if (instance.uid !== backup.instanceUid) return `${instance.name} has been registered anew`;
+  const writer = await lockedBy(instance.restoring, change);
+  if (writer !== undefined) return `${instance.name} is being restored by ${writer}`;
+  try {
+    assertUnprotected(instance);
+  } catch (error) {
+    return asStatusError(error).message;
+  }
+  change.remove(instance.name);
+  const data = { instance: parseInstanceName(instance.name) };
+  await change.request("instance.v1.changed", data, `${change.operation.name} has deleted it`);
+  return undefined;
+}
 
 /** What the manifest will name is in the bucket as it was stored. */
 async function assertThere({ name, bucket, backupFiles }: Backup, objects: Objects): Promise<void> {

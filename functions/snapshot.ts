@@ -1,8 +1,8 @@
 import type { Backup, BackupFile, Instance } from "../shared/backup/backup.ts";
 import { fileName, fileObject, manifestObject } from "../shared/backup/name.ts";
-import type { Operation } from "../shared/backup/operation.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
+import { isGoingOn } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Ports } from "../shared/pipeline/ports.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
 import { sizeOf } from "../shared/pipeline/stream.ts";
@@ -68,12 +68,6 @@ async function accept(
   await work.renew();
   await objects.remove(found);
   return undefined;
-}
-
-/** Whether an object's maker is a live Operation; what names none of ours is nobody's. */
-async function isGoingOn(owner: string, store: Ports["store"]): Promise<boolean> {
-  if (!/^operations\/[a-z]+-[a-z0-9-]+$/.test(owner)) return false;
-  return (await store.get<Operation>(owner))?.data.done === false;
 }
 
 /** What reading the stored object tells; `undefined` if it is not a whole RDB file. */

@@ -1,10 +1,13 @@
 import type { FunctionName } from "../shared/backup/event.ts";
 import type { AnyStep } from "../shared/pipeline/step.ts";
 import { backup } from "./backup.ts";
+import { clearance, dissolution } from "./dissolve.ts";
 import { deletion, erasure, undelete } from "./erase.ts";
 import { exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
+import { rebuild, recount } from "./rebuild.ts";
+import { reclaim } from "./reclaim.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { reconciliation, schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
@@ -20,9 +23,10 @@ export const steps: Record<Exclude<FunctionName, "relay">, readonly AnyStep[]> =
   export: [exportBackup],
   keep: [hold, releaseHold, expiry],
   sweep: [sweep],
-  erase: [deletion, undelete, erasure],
+  erase: [deletion, undelete, erasure, dissolution, clearance],
   restore: [restore, restoreLanded],
   load: [load],
   verify: [verify],
   schedule: [schedule, reconciliation],
+  catalogue: [rebuild, recount, reclaim],
 };

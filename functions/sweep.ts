@@ -1,5 +1,6 @@
 import { later, timeOf } from "../shared/backup/duration.ts";
 import type { Operation } from "../shared/backup/operation.ts";
+import { createCalendar } from "../shared/backup/period.ts";
 import type { Decision } from "../shared/backup/retention.ts";
 import { decideAll } from "../shared/pipeline/catalogue.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
@@ -32,6 +33,8 @@ export const sweep = step<"sweep.v1.requested", Decision[]>({
       if (action === "EXPIRE") await change.request("deletion.v1.requested", { backup }, identity);
       else await change.request("erasure.v1.requested", { backup }, identity);
     }
+    // Once a week: it looks at every object of the vault.
+    await change.request("orphans.v1.requested", {}, createCalendar("Etc/UTC")(change.now, "week"));
     const count = (wanted: Decision["action"]): number => going.filter(({ action }) => action === wanted).length;
     const deferred = decisions.length - going.length;
     await change.end({ response: { expired: count("EXPIRE"), erased: count("ERASE"), deferred } });

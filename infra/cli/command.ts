@@ -6,6 +6,8 @@ export type Read = (text: string) => string;
 export interface Positional {
   help: string;
   isOptional?: boolean;
+  /** All that it can be; for the shells' completion. */
+  values?: readonly string[];
   read?: Read;
 }
 
@@ -15,6 +17,8 @@ export interface Flag {
   /** Stands for the value in the help, such as `HOST:PORT`. */
   value?: string;
   isRequired?: boolean;
+  /** All that it can be; for the shells' completion. */
+  values?: readonly string[];
   read?: Read;
 }
 

@@ -3,6 +3,8 @@ import type { Command } from "./command.ts";
 /** A verb in the list: it is loaded only when it is asked for, so that help and wrong usage are answered at once. */
 interface Entry {
   summary: string;
+  /** Not in the help: only programs ask for it. */
+  isHidden?: true;
   load(): Promise<Command>;
 }
 
@@ -84,6 +86,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "set what a collection keeps beyond the expiry of each backup",
     load: async () => (await import("./collections/update.ts")).update,
   },
+  "collections delete": {
+    summary: "delete a collection with all its backups; until the grace is over they can be undeleted",
+    load: async () => (await import("./collections/delete.ts")).deleteCollection,
+  },
   "restores create": {
     summary: "restore a backup, or RDB files in a bucket, into an empty Valkey",
     load: async () => (await import("./restores/create.ts")).create,
@@ -120,8 +126,25 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "delete what has expired and erase what was deleted",
     load: async () => (await import("./sweep.ts")).sweep,
   },
+  "catalogue rebuild": {
+    summary: "put down again what Firestore has lost, from the manifests in the bucket",
+    load: async () => (await import("./catalogue/rebuild.ts")).rebuild,
+  },
+  "catalogue check": {
+    summary: "find where the catalogue and the bucket do not agree",
+    load: async () => (await import("./catalogue/check.ts")).check,
+  },
   "rdb check": {
     summary: "read an RDB file to its last byte and tell what is in it",
     load: async () => (await import("./rdb-check.ts")).rdbCheck,
+  },
+  completion: {
+    summary: "print a script that completes verbs, flags and names in bash, zsh or fish",
+    load: async () => (await import("./completion/script.ts")).completion,
+  },
+  "completion candidates": {
+    summary: "what the last of the words on standard input can become",
+    isHidden: true,
+    load: async () => (await import("./completion/candidates.ts")).candidates,
   },
 };

@@ -23,8 +23,10 @@ export function helpOf(name: string, summary: string, command: Command): string 
 }
 
 /** The verbs that there are, or those of one noun. */
-export function overview(commands: Record<string, { summary: string }>, noun?: string): string {
-  const names = Object.keys(commands).filter((name) => noun === undefined || name.split(" ")[0] === noun);
+export function overview(commands: Record<string, { summary: string; isHidden?: true }>, noun?: string): string {
+  const names = Object.entries(commands)
+    .filter(([name, { isHidden }]) => !isHidden && (noun === undefined || name.split(" ")[0] === noun))
+    .map(([name]) => name);
   return [
     `usage: valkeep ${noun ?? "NOUN"} VERB [flags]`,
     "",

@@ -1,5 +1,28 @@
+import { type Cell, cellText, type TimeStyle } from "./cell.ts";
+import { type SelectionFlags, select } from "./selection.ts";
 import type { Session } from "./session.ts";
-import { table } from "./table.ts";
+import { fitted, table } from "./table.ts";
+
+/** What is listed, and how. */
+export interface Listing<T> {
+  /** What the documents are, in the plural. */
+  what: string;
+  documents: readonly T[];
+  header: string[];
+  rowOf(document: T): Cell[];
+  /** Fields that a document need not have: to ask for them is no mistake even if none has them. */
+  optional: readonly string[];
+}
+
+/** Of the documents those that the flags ask for, as a table, or as they are with `--json`. */
+export async function printSelection<T>(session: Session, listing: Listing<T>, flags: SelectionFlags): Promise<void> {
+  const { what, documents, header, rowOf, optional } = listing;
+  const { ports } = await session.connect();
+  const now = ports.clock.now();
+  const selected = select(documents, flags, optional, now);
+  const isFilteredAway = documents.length > 0 && selected.length === 0;
+  printList(session, isFilteredAway ? `${what} match the filter` : what, selected, header, rowOf, { now });
+}
 
 /** Documents as a table, or as they are with `--json`. An empty list is said on standard error. */
 export function printList<T>(
@@ -7,8 +30,25 @@ export function printList<T>(
   what: string,
   documents: readonly T[],
   header: string[],
-  rowOf: (document: T) => string[],
+  rowOf: (document: T) => Cell[],
+  watched: TimeStyle = "minute",
 ): void {
-  if (documents.length > 0 || session.isJson) session.print(documents, table([header, ...documents.map(rowOf)]));
+  if (documents.length > 0 || session.isJson)
+    session.print(documents, listText(header, documents.map(rowOf), session.columns, watched));
   if (documents.length === 0) session.say(`no ${what}`);
 }
+
+/**
+ * A pipe gets every time as it is, so that what reads it can rely on it. On a terminal times are for people, and where the lines do
+ * not fit, the distances go first, then what stands at the right.
+ */
+function listText(header: string[], rows: Cell[][], columns: number | undefined, watched: TimeStyle): string {
+  const right = new Set([...header.keys()].filter((i) => rows.some((row) => isAmount(row[i]))));
+  const text = (style: TimeStyle) =>
+    table([header, ...rows.map((row) => row.map((cell) => cellText(cell, style)))], right);
+  if (columns === undefined) return text("exact");
+  const wide = text(watched);
+  return fitted(wide, columns) === wide ? wide : fitted(text("minute"), columns);
+}
+
+const isAmount = (cell: Cell | undefined): boolean => typeof cell === "object" && cell.kind === "amount";

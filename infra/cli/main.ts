@@ -24,6 +24,7 @@ const exitCode = await run(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   isTerminal: process.stderr.isTTY === true,
+  ...(process.stdout.isTTY && { columns: process.stdout.columns }),
   environment: process.env,
   signal: interruption.signal,
 });

@@ -2,6 +2,7 @@ import { asStatusError, StatusError } from "../../shared/error.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { commands } from "./commands.ts";
 import { exitCodeOf, Interrupted, OperationFailed } from "./exit-code.ts";
+import { findCommand } from "./find-command.ts";
 import { helpOf, overview, usageLine } from "./help.ts";
 import { parse } from "./parse.ts";
 import { plain } from "./plain.ts";
@@ -16,6 +17,8 @@ export interface Surroundings {
   stderr: { write(text: string): unknown };
   /** Whether somebody watches standard error. */
   isTerminal: boolean;
+  /** How wide the terminal is that shows standard output; absent where it goes to a file or a pipe. */
+  columns?: number;
   environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C. */
   signal?: AbortSignal;
@@ -24,7 +27,7 @@ export interface Surroundings {
 /** Runs one command line, without the program's name, and answers its exit code. Never throws. */
 export async function run(argv: string[], around: Surroundings): Promise<number> {
   const isJson = argv.includes("--json");
-  const found = commandOf(argv);
+  const found = findCommand(argv);
   if (found === undefined) return showOverview(argv, isJson, around);
   const { name, entry, args } = found;
   const command = await entry.load();
@@ -38,16 +41,6 @@ export async function run(argv: string[], around: Surroundings): Promise<number>
     const shown = around.signal?.aborted && !(error instanceof Interrupted) ? new Interrupted("interrupted") : error;
     return showError(asStatusError(shown), isJson, around, usageLine(name, command));
   }
-}
-
-/** The longest name that the command line begins with. */
-function commandOf(argv: string[]) {
-  for (const words of [2, 1]) {
-    const name = argv.slice(0, words).join(" ");
-    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (argv.length >= words && entry !== undefined) return { name, entry, args: argv.slice(words) };
-  }
-  return undefined;
 }
 
 /** `--help` before a `--`, whatever else is on the line. */
@@ -101,6 +94,7 @@ function sessionOf(isJson: boolean, around: Surroundings): Session {
       return connection;
     },
     ...{ environment, stdin, signal, isJson, isTerminal, say },
+    ...(around.columns !== undefined && { columns: around.columns }),
     print: (value, text) => void stdout.write(isJson ? `${JSON.stringify(value, null, 2)}\n` : `${text}\n`),
     draw: (text) => void stderr.write(text),
   };

@@ -23,6 +23,8 @@ export interface Session {
   isJson: boolean;
   /** Whether somebody watches standard error. */
   isTerminal: boolean;
+  /** How wide the terminal is that shows the result; absent where it goes to a file or a pipe. */
+  columns?: number;
   /** The result, on standard output: the value with `--json`, else the text. */
   print(value: unknown, text: string): void;
   /** A line for people, on standard error. */

@@ -1,16 +1,26 @@
 import { plain } from "./plain.ts";
 
-/** Rows in aligned columns, two spaces apart, no spaces at the end of a line. */
-export function table(rows: readonly (readonly string[])[]): string {
+/** Rows in aligned columns, two spaces apart, no spaces at the end of a line. `right`: the columns that are aligned there, from 0. */
+export function table(rows: readonly (readonly string[])[], right: ReadonlySet<number> = new Set()): string {
   const shown = rows.map((row) => row.map(plain));
+  const widths = widthsOf(shown);
+  const aligned = (cell: string, i: number): string =>
+    right.has(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0);
+  return shown.map((row) => row.map(aligned).join("  ").trimEnd()).join("\n");
+}
+
+function widthsOf(rows: readonly (readonly string[])[]): number[] {
   const widths: number[] = [];
-  for (const row of shown) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  return shown
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join("  ")
-        .trimEnd(),
-    )
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  return widths;
+}
+
+/** Lines no longer than `columns`, but never shorter than their first word: a name that is cut is no name. */
+export function fitted(text: string, columns: number): string {
+  return text
+    .split("\n")
+    .map((line) => (line.length <= columns ? line : cut(line, Math.max(columns - 1, line.search(/\s|$/)))))
     .join("\n");
 }
+
+const cut = (line: string, length: number): string => `${line.slice(0, length).trimEnd()}…`;

@@ -1,5 +1,5 @@
 import type { Operation, Task } from "../../shared/backup/operation.ts";
-import { StatusError } from "../../shared/error.ts";
+import { asStatusError, StatusError } from "../../shared/error.ts";
 import type { Doc, Ports } from "../../shared/pipeline/ports.ts";
 import { Interrupted, OperationFailed } from "./exit-code.ts";
 import { shortName } from "./names.ts";
@@ -11,21 +11,24 @@ import type { Session } from "./session.ts";
 const shortest = 250;
 const longest = 1_000;
 
-/** Waits for the end of an Operation and shows how it goes. Throws `OperationFailed` with its error, `Interrupted` after Ctrl-C. */
+/** For so many milliseconds on end the store may fail to answer. */
+const forbearance = 60_000;
+
+/**
+ * Waits for the end of an Operation and shows how it goes. Throws `OperationFailed` with its error, `Interrupted` after Ctrl-C. A store
+ * that does not answer for a while says nothing about the Operation: it is asked again, for a minute.
+ */
 export async function waitFor(name: string, { store, clock }: Ports, session: Session): Promise<Operation> {
-  const started = clock.monotonic();
   const newsOf = createNews();
+  const look = createLook(name, { store, clock }, session);
   for (let pause = shortest; ; pause = Math.min(longest, pause * 1.2)) {
-    const operation = (await store.get<Operation>(name))?.data;
-    if (operation === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
-    if (operation.done) {
+    const seen = await look();
+    if (seen?.operation.done) {
       clear(session);
-      if (operation.error !== undefined) throw new OperationFailed(operation, operation.error);
-      return operation;
+      if (seen.operation.error !== undefined) throw new OperationFailed(seen.operation, seen.operation.error);
+      return seen.operation;
     }
-    const tasks = await store.query<Task>({ collection: `${name}/tasks` });
-    const waited = clock.monotonic() - started;
-    show({ operation, tasks: byId(tasks), now: clock.now(), waited }, newsOf, session);
+    if (seen !== undefined) show(seen, newsOf, session);
     await clock.sleep(pause, session.signal).catch((error) => {
       if (!session.signal.aborted) throw error;
     });
@@ -34,6 +37,30 @@ export async function waitFor(name: string, { store, clock }: Ports, session: Se
       throw new Interrupted(`${name} goes on; valkeep operations wait ${shortName(name)} waits for its end`);
     }
   }
+}
+
+/** Looks at an Operation; `undefined` while the store does not answer any more. */
+function createLook(name: string, { store, clock }: Pick<Ports, "store" | "clock">, session: Session) {
+  const started = clock.monotonic();
+  let silentSince: number | undefined;
+  let hasAnswered = false;
+  return async (): Promise<Look | undefined> => {
+    try {
+      const operation = (await store.get<Operation>(name))?.data;
+      if (operation === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
+      const tasks = operation.done ? [] : await store.query<Task>({ collection: `${name}/tasks` });
+      silentSince = undefined;
+      hasAnswered = true;
+      return { operation, tasks: byId(tasks), now: clock.now(), waited: clock.monotonic() - started };
+    } catch (error) {
+      const { code, message } = asStatusError(error);
+      const isPassing = hasAnswered && (code === "UNAVAILABLE" || code === "UNKNOWN" || code === "DEADLINE_EXCEEDED");
+      if (!isPassing || clock.monotonic() - (silentSince ?? clock.monotonic()) >= forbearance) throw error;
+      if (silentSince === undefined) session.say(`${name} cannot be looked at now, trying again: ${message} (${code})`);
+      silentSince ??= clock.monotonic();
+      return undefined;
+    }
+  };
 }
 
 function show(look: Look, newsOf: ReturnType<typeof createNews>, session: Session): void {

@@ -6,7 +6,7 @@ const usage = `usage: npm run local -- [--fresh] [--isolate] [--directory DIR] [
 
 Starts valkeep's local stack on 127.0.0.1 and runs it until Ctrl-C.
   --fresh          begin anew: forget what an earlier run left in the directory
-  --isolate        a process for each function, instead of one for all
+  --isolate        a process for each function, instead of one for all light ones
   --directory DIR  where state, logs, secrets and stack.json are kept; .local where absent
   --source FILE    module that registers the functions; functions/index.ts where absent`;
 

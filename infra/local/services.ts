@@ -48,32 +48,32 @@ export interface FunctionOptions {
   ports: Record<string, number>;
   /** Module that registers the functions; the project's own where absent. */
   source: string | undefined;
-  /** A process for each function, instead of one for all. */
+  /** A process for each function, instead of one for all light ones. */
   isolate: boolean;
   report: (line: string) => void;
 }
 
-/** The functions behind their URLs, in one process or several; one that dies is back within about a second. */
+/** Through these pass the bytes of a whole database: each has a process to itself, so that its memory stays a small one's. */
+const heavy: readonly string[] = ["snapshot", "restore", "load"];
+
+/** The functions behind their URLs, in several processes; one that dies is back within about a second. */
 export function startFunctions(options: FunctionOptions, parts: Parts): Promise<RunningProcess[]> {
   const { directory, environment, ports, source, isolate, report } = options;
-  const pairs = Object.entries(ports).map(([name, port]) => `${name}=${port}`);
-  const hosts = isolate ? pairs.map((pair) => [pair]) : [pairs];
+  const names = Object.keys(ports);
+  const alone = names.filter((name) => isolate || heavy.includes(name));
+  const together = names.filter((name) => !alone.includes(name));
+  const hosts: [string, string[]][] = alone.map((name) => [`functions-${name}`, [name]]);
+  if (together.length > 0) hosts.push(["functions", together]);
   return Promise.all(
-    hosts.map((host) => {
-      const name = isolate ? `functions-${host[0]?.split("=")[0]}` : "functions";
+    hosts.map(([name, members]) => {
       const flags = [
-        ...host.flatMap((pair) => ["--port", pair]),
+        ...members.flatMap((member) => ["--port", `${member}=${ports[member]}`]),
         ...(source === undefined ? [] : ["--source", source]),
       ];
       const start = startProcess({
         ...supervised,
         name,
-        command: [
-          process.execPath,
-          ...(isolate ? sparing.flags : shared.flags),
-          join(import.meta.dirname, "functions.ts"),
-          ...flags,
-        ],
+        command: [process.execPath, ...sparing.flags, join(import.meta.dirname, "functions.ts"), ...flags],
         environment: { ...environment, ...sparing.environment, NODE_COMPILE_CACHE: join(directory, "compiled") },
         logFile: logFile(directory, name),
         ready: /^functions ready/,
@@ -90,12 +90,9 @@ export function startFunctions(options: FunctionOptions, parts: Parts): Promise<
  * an arena for each thread. Buffers of 64 KiB, the size in which sockets hand out bytes, go back to the system at once.
  */
 export const sparing = {
-  flags: ["--max-semi-space-size=1", "--max-old-space-size=128"],
+  flags: ["--max-semi-space-size=1", "--max-old-space-size=96"],
   environment: { MALLOC_ARENA_MAX: "2", MALLOC_MMAP_THRESHOLD_: "65536" },
 };
-
-/** A host of all functions at once has the same young generation, and room for what all of them hold. */
-const shared = { flags: ["--max-semi-space-size=1"] };
 
 /** Neither has anything to finish when it is asked to end: what it answered is on disk. */
 const supervised = { restart: true, stopTimeoutMs: 2_000 };

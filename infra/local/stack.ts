@@ -16,7 +16,7 @@ export interface StackOptions {
   functions?: boolean;
   /** Module that registers the functions; the project's own where absent. */
   source?: string;
-  /** A process for each function, instead of one for all. */
+  /** A process for each function, instead of one for all light ones. */
   isolate?: boolean;
   /** Use the ports of firebase.json and their neighbours where they are free, instead of any. */
   usualPorts?: boolean;
@@ -36,7 +36,7 @@ export interface Stack {
   readonly logFiles: Record<string, string>;
   /** The present pid of each process that the stack started. */
   pids(): Record<string, number | undefined>;
-  /** SIGKILL for the function host; it is back within about a second. */
+  /** SIGKILL for every function host; each is back within about a second. */
   killFunctions(): void;
   /** Resolves with the reason when an emulator is lost, and with it all that it held: the stack is useless then. */
   readonly failed: Promise<string>;

@@ -79,9 +79,14 @@ export interface BackupCollection {
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
+  /** Lock: the Operation that puts a tombstone on each of its backups. Void once that Operation is done. */
+  deleting?: string;
+  /** Deleted: the document goes with the last backup, unless one is undeleted or taken before. */
+  deleteTime?: string;
 }
 
-export type BackupType = "ON_DEMAND" | "AUTOMATED";
+/** FINAL: taken before its instance went; kept as an ON_DEMAND one is. */
+export type BackupType = "ON_DEMAND" | "AUTOMATED" | "FINAL";
 
 /** UNVERIFIED: only registered. CHECKED: every byte was parsed and both checksums agreed. PROVEN: it was restored and compared. */
 export type Verification = "UNVERIFIED" | "CHECKED" | "PROVEN";

@@ -1,7 +1,15 @@
 import { z } from "zod";
 import { StatusError } from "../error.ts";
 import { graceSeconds, ttlSeconds } from "./duration.ts";
-import { backupIdOf, instanceIdOf, parseBackupName, parseInstanceName, parseObjectUri, requestIdOf } from "./name.ts";
+import {
+  backupIdOf,
+  instanceIdOf,
+  parseBackupName,
+  parseCollectionName,
+  parseInstanceName,
+  parseObjectUri,
+  requestIdOf,
+} from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule, longestCron } from "./schedule.ts";
 
@@ -9,10 +17,12 @@ const instanceId = checkedText(instanceIdOf);
 const instance = checkedText(parseInstanceName);
 const backup = checkedText(parseBackupName);
 const backupId = checkedText(backupIdOf);
+const collection = checkedText(parseCollectionName);
 const requestId = checkedText(requestIdOf).optional();
 const ttl = checkedText(ttlSeconds);
 const duration = checkedText(graceSeconds);
 const bucket = z.string().regex(/^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$/, "expected the name of a bucket");
+const vaultPage = { startOffset: z.string().min(1).max(1024).optional(), page: z.int().min(1).optional() };
 const reason = z.string().trim().min(1, "expected a reason").max(500);
 const time = z.iso.datetime({ precision: 3, error: "expected a time such as 2027-01-31T00:00:00.000Z" });
 const operation = z.string().max(64);
@@ -25,15 +35,24 @@ const schedule = z
  * what happened and triggers nothing by itself. The topic of an event is `valkeep.` and its type.
  */
 export const events = {
-  /** Take a backup of an instance. `schedule` comes with a scheduled run and tells its slot. */
-  "backup.v1.requested": z.strictObject({
-    instance: instanceId,
-    backupId: backupId.optional(),
-    ttl: ttl.optional(),
-    backupType: z.enum(["ON_DEMAND", "AUTOMATED"]).optional(),
-    schedule: schedule.optional(),
-    requestId,
-  }),
+  /**
+   * Take a backup of an instance. `schedule` comes with a scheduled run and tells its slot. With `deleteInstance` the commit
+   * that makes a FINAL backup ACTIVE takes the instance away.
+   */
+  "backup.v1.requested": z
+    .strictObject({
+      instance: instanceId,
+      backupId: backupId.optional(),
+      ttl: ttl.optional(),
+      backupType: z.enum(["ON_DEMAND", "AUTOMATED", "FINAL"]).optional(),
+      deleteInstance: z.boolean().optional(),
+      schedule: schedule.optional(),
+      requestId,
+    })
+    .refine(({ deleteInstance, backupType }) => deleteInstance !== true || backupType === "FINAL", {
+      message: "an instance is deleted only with a backup of backupType FINAL",
+      path: ["deleteInstance"],
+    }),
   /** Store one shard of a backup. */
   "shard.v1.requested": z.strictObject({ backup, instance, shard: z.int().min(0).max(999) }),
   /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */
@@ -54,6 +73,29 @@ export const events = {
   "expiry.v1.requested": z.strictObject({ backup, expireTime: time, requestId }),
   /** Erase a backup whose grace is over; with `operation`, only what that failed Operation left in the bucket. */
   "erasure.v1.requested": z.strictObject({ backup, operation: operation.optional() }),
+  /**
+   * Delete a collection: a tombstone on every backup, and the document goes with the last of them. Without `confirm` only an
+   * empty one.
+   */
+  "dissolution.v1.requested": z.strictObject({
+    collection,
+    confirm: z.literal("delete").optional(),
+    grace: duration.optional(),
+    requestId,
+  }),
+  /** Put tombstones on the next backups, after `after`, of a collection that is being deleted. */
+  "clearance.v1.requested": z.strictObject({
+    collection,
+    grace: duration.optional(),
+    page: z.int().min(0),
+    after: backup.optional(),
+  }),
+  /** Put down again what is missing of the catalogue, from the manifests in the vault; a later page begins at `startOffset`. */
+  "rebuild.v1.requested": z.strictObject({ ...vaultPage, requestId }),
+  /** Count the backups of the next collections after `after`, and correct their totals. */
+  "recount.v1.requested": z.strictObject({ page: z.int().min(0), after: collection.optional() }),
+  /** Erase what has lain in the vault of no backup for a week; a later page begins at `startOffset`. */
+  "orphans.v1.requested": z.strictObject({ ...vaultPage, requestId }),
   /** Restore a backup, or RDB files in a bucket, into an empty instance. */
   "restore.v1.requested": z
     .strictObject({
@@ -100,6 +142,8 @@ export const events = {
   "backup.v1.undeleted": z.strictObject({ backup }),
   /** A backup is gone. */
   "backup.v1.deleted": z.strictObject({ backup }),
+  /** A collection that was deleted is gone with its last backup. */
+  "collection.v1.deleted": z.strictObject({ collection }),
   /** An instance holds what a restore was to bring. */
   "instance.v1.restored": z.strictObject({ instance, source: z.string() }),
   /** An Operation failed for good. Refusals are not told: they alarm nobody. */
@@ -123,11 +167,18 @@ export const routes = {
   export: ["export.v1.requested"],
   keep: ["hold.v1.requested", "release.v1.requested", "expiry.v1.requested"],
   sweep: ["sweep.v1.requested"],
-  erase: ["deletion.v1.requested", "undelete.v1.requested", "erasure.v1.requested"],
+  erase: [
+    "deletion.v1.requested",
+    "undelete.v1.requested",
+    "erasure.v1.requested",
+    "dissolution.v1.requested",
+    "clearance.v1.requested",
+  ],
   restore: ["restore.v1.requested", "object.v1.finalized"],
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
   schedule: ["instance.v1.changed", "reconciliation.v1.requested"],
+  catalogue: ["rebuild.v1.requested", "recount.v1.requested", "orphans.v1.requested"],
   relay: ["tick.v1", "dead-letter"],
 } as const satisfies Record<string, readonly (EventType | "dead-letter")[]>;
 
@@ -146,12 +197,17 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "release.v1.requested": "release",
   "expiry.v1.requested": "update",
   "erasure.v1.requested": "erase",
+  "dissolution.v1.requested": "dissolve",
+  "clearance.v1.requested": "dissolve",
   "restore.v1.requested": "restore",
   "object.v1.finalized": "restore",
   "part.v1.requested": "restore",
   "verification.v1.requested": "restore",
   "instance.v1.changed": "schedule",
   "reconciliation.v1.requested": "schedule",
+  "rebuild.v1.requested": "rebuild",
+  "recount.v1.requested": "rebuild",
+  "orphans.v1.requested": "reclaim",
 };
 
 /** Requests that only go on with an Operation: one from outside belongs to none and is refused. */
@@ -159,6 +215,8 @@ export const continuations: readonly EventType[] = [
   "shard.v1.requested",
   "seal.v1.requested",
   "erasure.v1.requested",
+  "clearance.v1.requested",
+  "recount.v1.requested",
   "part.v1.requested",
   "verification.v1.requested",
 ];
@@ -182,11 +240,11 @@ export function parseEvent<T extends EventType>(type: T, data: unknown): EventMa
 
 /** What a request is about, as far as one can tell before it is checked. */
 export function targetOf(type: EventType, data: unknown): string {
-  const { instance, backup, object, bucket } = (typeof data === "object" && data !== null ? data : {}) as Record<
-    string,
-    unknown
-  >;
+  const { instance, backup, collection, object, bucket } = (
+    typeof data === "object" && data !== null ? data : {}
+  ) as Record<string, unknown>;
   if (typeof backup === "string" && type !== "restore.v1.requested") return backup.slice(0, 200);
+  if (typeof collection === "string") return collection.slice(0, 200);
   if (typeof instance === "string")
     return instance.startsWith("instances/") ? instance.slice(0, 200) : `instances/${instance.slice(0, 64)}`;
   if (typeof object === "string" && typeof bucket === "string")

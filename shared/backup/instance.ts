@@ -4,7 +4,7 @@ import type { Instance } from "./backup.ts";
 import { oneOf } from "./choice.ts";
 import { retentionSeconds } from "./duration.ts";
 import { changedMaintenance, type MaintenanceFlags } from "./maintenance-flags.ts";
-import { instanceName } from "./name.ts";
+import { instanceName, parseInstanceName } from "./name.ts";
 import { isSameSchedule, scheduleOf } from "./schedule.ts";
 
 /**
@@ -105,6 +105,13 @@ function stamped(before: Instance, after: Instance, now: string): Instance {
 export function isReachedAnew(before: Instance, after: Instance): boolean {
   const fields = ["endpoint", "mode", "transitEncryptionMode", "caCertificate", "authUser", "authSecret"] as const;
   return fields.some((field) => before[field] !== after[field]);
+}
+
+/** Refuses with FAILED_PRECONDITION to delete an instance that is protected, and says how to end that. */
+export function assertUnprotected({ name, deletionProtectionEnabled }: Instance): void {
+  if (!deletionProtectionEnabled) return;
+  const advice = `valkeep instances update ${parseInstanceName(name)} --no-deletion-protection-enabled ends that`;
+  throw new StatusError("FAILED_PRECONDITION", `${name} is protected from deletion; ${advice}`);
 }
 
 /** `HOST:PORT` in one spelling, the host in small letters; no scheme, and an IPv6 address in brackets. */

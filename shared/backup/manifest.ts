@@ -55,7 +55,7 @@ export function manifestBytes(backup: Backup): Uint8Array {
 export function parseManifest(bytes: Uint8Array, name: string): Manifest {
   let manifest: Partial<Manifest>;
   try {
-    manifest = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    manifest = Object(JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)));
   } catch (cause) {
     throw new StatusError("DATA_LOSS", `${name}/manifest.json is not JSON`, { cause });
   }

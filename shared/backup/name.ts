@@ -50,6 +50,9 @@ export function operationIdOf(text: string): string {
   throw malformed("operation id", text, "a verb, a hyphen and letters or digits");
 }
 
+/** Whether a text from outside, such as an object's mark, has the shape of an Operation's name. */
+export const isOperationName = (text: string): boolean => /^operations\/[a-z]+-[a-z0-9-]{1,62}$/.test(text);
+
 /** Takes a Backup's name apart; refuses anything else, `..` and stray slashes too. */
 export function parseBackupName(name: string): { instanceId: string; backupId: string; collection: string } {
   const [root, instanceId = "", child, backupId = "", ...rest] = name.split("/");
@@ -60,6 +63,32 @@ export function parseBackupName(name: string): { instanceId: string; backupId: s
     backupId: backupIdOf(backupId),
     collection: collectionName(instanceId),
   };
+}
+
+/** Takes a BackupCollection's name apart. */
+export function parseCollectionName(name: string): string {
+  const [root, instanceId = "", ...rest] = name.split("/");
+  if (root !== "backupCollections" || rest.length > 0)
+    throw malformed("collection name", name, "backupCollections/INSTANCE");
+  return instanceIdOf(instanceId);
+}
+
+/** An object of a backup: the backup's name, and the shard whose file it is, or none for the manifest. */
+export interface ObjectPlace {
+  backup: string;
+  shard?: number;
+}
+
+/** Takes the name of an object in the vault apart; `undefined` for every name that is not exactly one of those we write. */
+export function parseObjectName(object: string): ObjectPlace | undefined {
+  const found = /^([^/]+\/[^/]+\/[^/]+\/[^/]+)\/(?:manifest\.json|(0|[1-9]\d{0,2})\.rdb)$/.exec(object);
+  const [, backup = "", shard] = found ?? [];
+  try {
+    parseBackupName(backup);
+  } catch {
+    return undefined;
+  }
+  return { backup, ...(shard !== undefined && { shard: Number(shard) }) };
 }
 
 /** Takes an Instance's name apart. */

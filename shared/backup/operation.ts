@@ -12,6 +12,9 @@ export const verbs = [
   "release",
   "update",
   "erase",
+  "dissolve",
+  "rebuild",
+  "reclaim",
   "restore",
   "schedule",
 ] as const;
@@ -64,7 +67,7 @@ export interface Progress {
  * `draft`: a Backup in CREATING that is taken back, with its objects, if the Operation fails.
  */
 export type Hold =
-  | { kind: "lock"; path: string; field: "creating" | "restoring" }
+  | { kind: "lock"; path: string; field: "creating" | "deleting" | "restoring" }
   | { kind: "pin" | "draft"; path: string };
 
 /** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */

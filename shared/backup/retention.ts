@@ -113,7 +113,7 @@ export function capped(decisions: readonly Decision[], createTimes: ReadonlyMap<
   const cap = Math.max(capLeast, Math.floor(decisions.length * capShare));
   const expiring = decisions.filter(({ action }) => action === "EXPIRE");
   if (expiring.length <= cap) return [...decisions];
-  const age = ({ backup }: Decision): string => createTimes.get(backup) ?? "";
+  const age = ({ backup }: Decision): string => `${createTimes.get(backup)} ${backup}`; // the name tells twins apart
   const going = new Set([...expiring].sort((a, b) => (age(a) < age(b) ? -1 : 1)).slice(0, cap));
   const reason = `a sweep takes at most ${cap} of this collection, ${expiring.length} have expired; a later one goes on`;
   return decisions.map((decision) =>

@@ -33,14 +33,18 @@ export function tombstoned(backup: Backup, now: string, graceSeconds: number, in
   return { ...backup, state: "DELETING", purgeTime: later(now, graceSeconds) };
 }
 
-/** The tombstone is gone; a backup whose time had passed is given one more day, or the next sweep would take it again. */
+/** The tombstone is gone. */
 export function undeleted(backup: Backup, now: string): Backup {
   if (backup.state !== "DELETING") throw refused(backup, `it is ${backup.state}, nothing is to be undone`);
   if (backup.purgeStartTime !== undefined) throw refused(backup, `it is being erased since ${backup.purgeStartTime}`);
   const { purgeTime: _, ...kept } = backup;
+  return livingOn({ ...kept, state: "ACTIVE" }, now);
+}
+
+/** With a day left to live at least: what comes back must not be gone with the next sweep. */
+export function livingOn(backup: Backup, now: string): Backup {
   const soonest = later(now, day);
-  const isTooSoon = kept.expireTime < soonest;
-  return { ...kept, state: "ACTIVE", ...(isTooSoon && { expireTime: soonest }) };
+  return backup.expireTime < soonest ? { ...backup, expireTime: soonest } : backup;
 }
 
 /** Erasing begins; from here on nothing brings it back. */
@@ -85,6 +89,11 @@ export function assertReadable(backup: Backup): void {
   if (backup.state === "CREATING") throw refused(backup, "it is still being taken");
   const isOver = backup.purgeStartTime !== undefined;
   throw refused(backup, isOver ? "it is being erased" : "it is being deleted; undelete it first");
+}
+
+/** The collection without the mark of its deletion: it is in use again. */
+export function unmarked({ deleteTime: _, ...collection }: BackupCollection): BackupCollection {
+  return collection;
 }
 
 /** The collection with one more, or one fewer, backup. */

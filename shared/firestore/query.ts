@@ -1,6 +1,6 @@
 import { FieldPath, type Firestore, type Query as FirestoreQuery } from "@google-cloud/firestore";
+import { assertCollection } from "../backup/path.ts";
 import type { Query } from "../pipeline/ports.ts";
-import { assertCollection } from "./path.ts";
 
 /**
  * A query in the library's words. The order always ends with the path, in the direction of the field: Firestore's own

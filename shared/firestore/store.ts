@@ -1,9 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type DocumentSnapshot, FieldPath, FieldValue, Firestore, type WriteBatch } from "@google-cloud/firestore";
+import {
+  type DocumentReference,
+  type DocumentSnapshot,
+  FieldPath,
+  FieldValue,
+  Firestore,
+  type WriteBatch,
+} from "@google-cloud/firestore";
+import { assertDistinct, assertDocument } from "../backup/path.ts";
 import { StatusError } from "../error.ts";
 import type { Doc, Query, Store, Write } from "../pipeline/ports.ts";
 import { translated } from "./error.ts";
-import { documentOf } from "./path.ts";
 import { queryOf } from "./query.ts";
 import { timeOf, timestampOf } from "./time.ts";
 
@@ -46,7 +53,7 @@ export function createStore(firestore: Firestore, options: { deadlineMs?: number
       if (writes.length === 0) return;
       const what = `committing ${writes.map(({ kind, path }) => `${kind} ${path}`).join(", ")}`;
       await call(what.slice(0, 1000), true, () => {
-        assertDistinct(writes);
+        assertDistinct(writes.map(({ path }) => path));
         const batch = firestore.batch();
         for (const write of writes) add(firestore, batch, write);
         return () => batch.commit();
@@ -61,10 +68,9 @@ export function createStore(firestore: Firestore, options: { deadlineMs?: number
   };
 }
 
-function assertDistinct(writes: Write[]): void {
-  const paths = writes.map(({ path }) => path);
-  const twice = paths.find((path, i) => paths.indexOf(path) !== i);
-  if (twice !== undefined) throw new StatusError("INVALID_ARGUMENT", `${twice} is written twice in one batch`);
+function documentOf(firestore: Firestore, path: string): DocumentReference {
+  assertDocument(path);
+  return firestore.doc(path);
 }
 
 /**

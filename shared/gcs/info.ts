@@ -10,6 +10,8 @@ export interface Resource {
   crc32c?: unknown;
   timeCreated?: unknown;
   metadata?: unknown;
+  temporaryHold?: unknown;
+  eventBasedHold?: unknown;
 }
 
 /** What an object's JSON resource says. UNKNOWN where it is not one. */
@@ -33,6 +35,7 @@ export function infoOf(what: string, resource: Resource): ObjectInfo {
     crc32c,
     createTime: new Date(timeCreated).toISOString(),
     metadata: metadataOf(resource.metadata),
+    ...((resource.temporaryHold === true || resource.eventBasedHold === true) && { isHeld: true }),
   };
 }
 

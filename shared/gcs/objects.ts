@@ -95,7 +95,7 @@ export function createObjects({ projectId, apiEndpoint, limits = defaultLimits }
       const what = `${isHeld ? "holding" : "releasing"} gs://${bucket}/${object}#${generation}`;
       await asked(what, file.setMetadata({ temporaryHold: isHeld }).catch(lostIfGone(what)));
     },
-    list: (bucket, prefix) => list(storage.bucket(bucket), prefix, asked),
+    list: (bucket, prefix, options) => list(storage.bucket(bucket), { prefix, ...options }, asked),
   };
   return objects;
 }
@@ -142,12 +142,12 @@ async function begin(bucket: Bucket, object: string, metadata: Record<string, st
 
 async function* list(
   bucket: Bucket,
-  prefix: string,
+  wanted: { prefix: string; startOffset?: string },
   asked: <T>(what: string, call: Promise<T>) => Promise<T>,
 ): AsyncGenerator<ObjectInfo> {
-  const what = `listing gs://${bucket.name}/${prefix}`;
+  const what = `listing gs://${bucket.name}/${wanted.prefix}`;
   for (let pageToken: string | undefined; ; ) {
-    const page = { prefix, autoPaginate: false, maxResults: 1000, ...(pageToken !== undefined && { pageToken }) };
+    const page = { ...wanted, autoPaginate: false, maxResults: 1000, ...(pageToken !== undefined && { pageToken }) };
     const [files, next] = await asked(what, bucket.getFiles(page));
     for (const file of files) yield infoOf(what, file.metadata);
     pageToken = (next as { pageToken?: string } | null | undefined)?.pageToken;

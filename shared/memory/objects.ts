@@ -63,6 +63,11 @@ export function createMemoryObjects(
     return structuredClone(info);
   }
 
+  /** A copy, with what holds it. */
+  function shown(info: ObjectInfo): ObjectInfo {
+    return { ...structuredClone(info), ...(holds.has(uri(info.bucket, info.object)) && { isHeld: true }) };
+  }
+
   function pinned({ bucket, object, generation }: Generation): Stored {
     const found = find(bucket, object);
     if (found?.info.generation === generation) return found;
@@ -75,7 +80,8 @@ export function createMemoryObjects(
       return { ...assertBucket(bucket) };
     },
     async stat(bucket, object) {
-      return structuredClone(find(bucket, object)?.info);
+      const found = find(bucket, object);
+      return found && shown(found.info);
     },
     async create(bucket, object, source, metadata, signal) {
       signal?.throwIfAborted();
@@ -111,11 +117,13 @@ export function createMemoryObjects(
       if (isHeld) holds.set(uri(of.bucket, of.object), "a temporary hold");
       else holds.delete(uri(of.bucket, of.object));
     },
-    async *list(bucket, prefix) {
+    async *list(bucket, prefix, { startOffset = "" } = {}) {
       assertBucket(bucket);
       const found = [...stored.values()].map(({ info }) => info);
-      const wanted = found.filter((info) => info.bucket === bucket && info.object.startsWith(prefix));
-      yield* structuredClone(wanted.sort((a, b) => Buffer.compare(Buffer.from(a.object), Buffer.from(b.object))));
+      const wanted = found
+        .filter((info) => info.bucket === bucket && info.object.startsWith(prefix))
+        .filter(({ object }) => compareBytes(object, startOffset) >= 0);
+      yield* wanted.sort((a, b) => compareBytes(a.object, b.object)).map(shown);
     },
     hold: (bucket, object, reason = "a hold") => void holds.set(uri(bucket, object), reason),
     release: (bucket, object) => void holds.delete(uri(bucket, object)),
@@ -160,6 +168,8 @@ function assertName(object: string): void {
     `malformed object name ${JSON.stringify(object.slice(0, 100))}: expected 1 to 1024 bytes without line breaks`,
   );
 }
+
+const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 const uri = (bucket: string, object: string): string => `gs://${bucket}/${object}`;
 

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
+import { assertCollection, assertDistinct, assertDocument } from "../backup/path.ts";
 import { StatusError } from "../error.ts";
 import type { Doc, Store, Write } from "../pipeline/ports.ts";
-import { assertCollection, documentSegments, keepable } from "./document.ts";
+import { keepable } from "./document.ts";
 import { select } from "./query.ts";
 
 /** A store that can be looked through. */
@@ -17,15 +18,15 @@ export function createMemoryStore(): MemoryStore {
 
   return {
     async get<T>(path: string) {
-      documentSegments(path);
+      assertDocument(path);
       return structuredClone(docs.get(path)) as Doc<T> | undefined;
     },
     async getAll(paths) {
-      for (const path of paths) documentSegments(path);
+      for (const path of paths) assertDocument(path);
       return paths.map((path) => structuredClone(docs.get(path)));
     },
     async commit(writes) {
-      assertDistinct(writes);
+      assertDistinct(writes.map(({ path }) => path));
       const next = new Map(docs);
       const updateTime = timeOf(commits + 1);
       for (const write of writes) apply(next, write, updateTime);
@@ -40,15 +41,9 @@ export function createMemoryStore(): MemoryStore {
   };
 }
 
-function assertDistinct(writes: Write[]): void {
-  const paths = writes.map(({ path }) => path);
-  const twice = paths.find((path, i) => paths.indexOf(path) !== i);
-  if (twice !== undefined) throw new StatusError("INVALID_ARGUMENT", `${twice} is written twice in one batch`);
-}
-
 function apply(docs: Map<string, Doc>, write: Write, updateTime: string): void {
   const { kind, path } = write;
-  documentSegments(path);
+  assertDocument(path);
   const there = docs.get(path);
   if (kind === "create") {
     if (there !== undefined) throw lost(`create of ${path}: expected no document, found one`);

@@ -88,10 +88,10 @@ export class Change {
     this.#begin(operation.name, type, type, data, notBefore);
   }
 
-  /** States a fact. */
-  say<T extends EventType>(type: T, data: EventMap[T]): void {
+  /** States a fact. `key` tells those of a set apart. */
+  say<T extends EventType>(type: T, data: EventMap[T], key?: string): void {
     events[type].parse(data);
-    this.#queue(`${idOf(this.operation.name)}.${type}`, type, data, {});
+    this.#queue(`${idOf(this.operation.name)}.${type}${key === undefined ? "" : `.${key}`}`, type, data, {});
   }
 
   /** Remembers what the Operation takes hold of, so that its end gives it back. */

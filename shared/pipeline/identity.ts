@@ -17,7 +17,10 @@ const deadlines: Record<Verb, number> = {
   release: 24 * 3600,
   update: 24 * 3600,
   erase: 24 * 3600,
+  dissolve: 24 * 3600,
   schedule: 24 * 3600,
+  rebuild: 24 * 3600,
+  reclaim: 24 * 3600,
 };
 
 /** The id of the Operation that an event of this type and identity begins: the same identity, the same Operation. */
@@ -28,8 +31,8 @@ export function operationIdFor(type: EventType, identity: string): string {
 /** By which a message from outside is known again: its requestId, its slot, its object's generation, else its message id. */
 export function identityOf(data: unknown, message: { messageId: string; publishTime: string }): string {
   const fields = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
-  const { requestId, instance, backup, schedule, bucket, object, generation } = fields;
-  if (typeof requestId === "string") return `request ${String(instance ?? backup ?? "")} ${requestId}`;
+  const { requestId, instance, backup, collection, schedule, bucket, object, generation } = fields;
+  if (typeof requestId === "string") return `request ${String(instance ?? backup ?? collection ?? "")} ${requestId}`;
   if (bucket !== undefined && object !== undefined && generation !== undefined)
     return `object ${bucket}/${object}#${generation}`;
   if (schedule !== undefined)

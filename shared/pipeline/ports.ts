@@ -90,6 +90,8 @@ export interface ObjectInfo {
   createTime: string;
   /** Ours: `operation`, `shard`. */
   metadata: Record<string, string>;
+  /** A temporary or an event-based hold keeps it, nobody knows until when. Absent: none does. */
+  isHeld?: true;
 }
 
 export interface BucketInfo {
@@ -134,8 +136,8 @@ export interface Objects {
   remove(of: Pick<ObjectInfo, "bucket" | "object" | "generation">): Promise<void>;
   /** Puts a temporary hold on this generation, or takes it away; twice is fine. DATA_LOSS: it is gone. */
   setHold(of: Pick<ObjectInfo, "bucket" | "object" | "generation">, isHeld: boolean): Promise<void>;
-  /** Sorted by name. */
-  list(bucket: string, prefix: string): AsyncIterable<ObjectInfo>;
+  /** Sorted by the bytes of their names; from `startOffset` on, the object of that name included. */
+  list(bucket: string, prefix: string, options?: { startOffset?: string }): AsyncIterable<ObjectInfo>;
 }
 
 export interface Message {

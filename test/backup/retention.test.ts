@@ -2,41 +2,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Backup, RetentionPolicy, Verification } from "../../shared/backup/backup.ts";
 import { assertPolicy, capped, type Decision, decide } from "../../shared/backup/retention.ts";
+import { backup, daily } from "./catalogue.ts";
 
-const base: Backup = {
-  name: "",
-  uid: "u",
-  instance: "instances/orders",
-  instanceUid: "i",
-  location: "asia-northeast1",
-  bucket: "vault",
-  operation: "operations/backup-1",
-  state: "ACTIVE",
-  backupType: "AUTOMATED",
-  createTime: "",
-  expireTime: "2000-01-01T00:00:00.000Z",
-  totalSizeBytes: 1,
-  mode: "CLUSTER_DISABLED",
-  shardCount: 1,
-  replicaCount: 0,
-  backupFiles: [],
-  verification: "CHECKED",
-  pins: [],
-};
 const now = "2026-11-21T12:00:00.000Z";
 const nobody: ReadonlySet<string> = new Set();
 
-/** A backup taken then, long expired unless said otherwise. */
-const backup = (createTime: string, fields: Partial<Backup> = {}): Backup => ({
-  ...base,
-  name: `backupCollections/orders/backups/${createTime.replaceAll(/[^0-9]/g, "")}`,
-  createTime: createTime.length === 10 ? `${createTime}T03:00:00.000Z` : createTime,
-  ...fields,
-});
-const daily = (from: string, days: number): Backup[] =>
-  Array.from({ length: days }, (_, n) =>
-    backup(new Date(Date.parse(`${from}T03:00:00Z`) + n * 86_400_000).toISOString()),
-  );
 const actions = (decisions: Decision[]): string[] => decisions.map(({ action }) => action);
 const keptDays = (catalogue: Backup[], policy: RetentionPolicy): string[] => {
   const kept = new Set(
@@ -51,6 +21,13 @@ describe("without a policy", () => {
   it("what has not expired is kept, and says until when", () => {
     const [decision] = decide([backup("2026-11-01", { expireTime: "2026-12-06T03:00:00.000Z" })], {}, nobody, now);
     expect(decision).toMatchObject({ action: "KEEP", reason: "it expires at 2026-12-06T03:00:00.000Z" });
+  });
+  it("says when what goes has expired, and why what stays does", () => {
+    const reasons = decide(daily("2026-11-01", 2), {}, nobody, now).map(({ reason }) => reason);
+    expect(reasons).toEqual([
+      "it expired at 2000-01-01T00:00:00.000Z",
+      "it expired at 2000-01-01T00:00:00.000Z, but is the newest verified one",
+    ]);
   });
   it("what has expired goes, but for the newest verified one", () => {
     expect(actions(decide(daily("2026-11-01", 3), {}, nobody, now))).toEqual(["EXPIRE", "EXPIRE", "KEEP"]);
@@ -91,9 +68,8 @@ describe("never taken", () => {
     const read = backup("2026-11-01");
     const used = new Set([read.name]);
     expect(decide([read, newest], {}, used, now)[0]).toMatchObject({ action: "KEEP", reason: "somebody reads it" });
-    expect(
-      decide([{ ...read, state: "DELETING", purgeTime: "2026-01-01T00:00:00.000Z" }, newest], {}, used, now)[0]?.action,
-    ).toBe("KEEP");
+    const dead = { ...read, state: "DELETING" as const, purgeTime: "2026-01-01T00:00:00.000Z" };
+    expect(decide([dead, newest], {}, used, now)[0]).toMatchObject({ action: "KEEP", reason: "somebody reads it" });
   });
   it("what is being taken", () => {
     expect(decide([backup("2026-11-01", { state: "CREATING" }), newest], {}, nobody, now)[0]).toMatchObject({
@@ -125,13 +101,16 @@ describe("a tombstone", () => {
     });
     expect(decide([{ ...dead, purgeTime: "2026-11-21T12:00:00.001Z" }, newest], {}, nobody, now)[0]).toMatchObject({
       action: "KEEP",
-      reason: /undeleted until 2026-11-21T12:00:00.001Z/,
+      reason: "deleted, can be undeleted until 2026-11-21T12:00:00.001Z",
     });
+  });
+  it("of which nobody knows when its grace ends is kept", () => {
+    expect(decide([backup("2026-11-01", { state: "DELETING" }), newest], {}, nobody, now)[0]?.action).toBe("KEEP");
   });
   it("that its bucket keeps is deferred until then", () => {
     expect(decide([{ ...dead, deferredUntil: "2026-12-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]).toMatchObject({
       action: "DEFERRED",
-      reason: /until 2026-12-01/,
+      reason: expect.stringMatching(/^deleted, its bucket.* keeps it until 2026-12-01T00:00:00.000Z/),
     });
     expect(decide([{ ...dead, deferredUntil: now }, newest], {}, nobody, now)[0]?.action).toBe("ERASE");
   });
@@ -201,8 +180,22 @@ describe("grandfather, father, son", () => {
     ];
     expect(actions(decide(catalogue, { keepDaily: 2 }, nobody, now))).toEqual(["KEEP", "EXPIRE", "KEEP"]);
   });
-  it("keeps the last n", () => {
+  it("keeps the last n, verified or not, and says so", () => {
     expect(keptDays(daily("2026-11-01", 5), { keepLast: 2 })).toEqual(["2026-11-04", "2026-11-05"]);
+    const catalogue = [
+      backup("2026-11-01"),
+      ...daily("2026-11-02", 2).map((one) => ({ ...one, verification: "UNVERIFIED" as const })),
+    ];
+    expect(decide(catalogue, { keepLast: 2 }, nobody, now).map(({ reason }) => reason.replace(/^.*but /, ""))).toEqual([
+      "is the newest verified one",
+      "is one of the last 2",
+      "is one of the last 2",
+    ]);
+  });
+  it("goes by the time of a backup, whatever its name", () => {
+    const catalogue = daily("2026-11-01", 3).map((one, n) => ({ ...one, name: `${9 - n}` }));
+    expect(keptDays(catalogue, { keepLast: 1 })).toEqual(["2026-11-03"]);
+    expect(keptDays([...catalogue].reverse(), { keepLast: 2 })).toEqual(["2026-11-03", "2026-11-02"]);
   });
   it("comes out the same whatever order the catalogue is in, and for two of one millisecond", () => {
     const twins = [backup("2026-11-05", { name: "a" }), backup("2026-11-05", { name: "b" })];
@@ -233,9 +226,46 @@ describe("the cap of a sweep", () => {
     const decisions = capped(...expired(60, 40));
     expect([count(decisions, "EXPIRE"), count(decisions, "DEFERRED")]).toEqual([20, 40]);
   });
-  it("changes nothing below it", () => {
-    const [decisions, times] = expired(10, 3);
-    expect(capped(decisions, times)).toEqual(decisions);
+  it("changes nothing at it, nor below it", () => {
+    for (const [gone, kept] of [
+      [9, 3],
+      [10, 3],
+      [20, 80],
+    ] as const) {
+      const [decisions, times] = expired(gone, kept);
+      expect(capped(decisions, times)).toEqual(decisions);
+    }
+  });
+  it("is rounded down, and counts every backup of the collection", () => {
+    const [of54, of55] = [capped(...expired(20, 34)), capped(...expired(20, 35))];
+    expect([count(of54, "EXPIRE"), count(of55, "EXPIRE")]).toEqual([10, 11]);
+  });
+  it("takes the oldest whatever order the catalogue is in", () => {
+    const [decisions, times] = expired(12, 3);
+    const going = (all: Decision[]) =>
+      capped(all, times)
+        .filter(({ action }) => action === "EXPIRE")
+        .map(({ backup }) => backup)
+        .sort();
+    const oldest = daily("2020-01-01", 10).map(({ name }) => name);
+    const shuffled = decisions.map((_, n) => decisions[(n * 7) % decisions.length] ?? expect.unreachable());
+    expect([going(decisions), going([...decisions].reverse()), going(shuffled)]).toEqual([oldest, oldest, oldest]);
+  });
+  it("takes of two of one millisecond the same one, whatever order the catalogue is in", () => {
+    const [decisions, times] = expired(11, 3);
+    const [early, late] = daily("2020-01-10", 2).map(({ name }) => name);
+    const twins = new Map([...times, [late ?? "", times.get(early ?? "") ?? ""]]);
+    for (const all of [decisions, [...decisions].reverse()])
+      expect(
+        capped(all, twins)
+          .filter(({ action }) => action === "DEFERRED")
+          .map(({ backup }) => backup),
+      ).toEqual([late]);
+  });
+  it("touches nothing but what would expire", () => {
+    const [decisions, times] = expired(30, 3);
+    const others = (all: Decision[]) => all.filter(({ action }) => action === "KEEP");
+    expect(others(capped(decisions, times))).toEqual(others(decisions));
   });
 });
 
@@ -244,16 +274,25 @@ describe("a policy", () => {
     [{ keepDaily: -1 }, /keepDaily -1: expected a whole number/],
     [{ keepWeekly: 1.5 }, /keepWeekly 1.5/],
     [{ keepLast: 10_001 }, /keepLast 10001/],
+    [{ minimumRedundancy: 0.5 }, /minimumRedundancy 0.5: expected a whole number/],
     [{ minimumRedundancy: 0 }, /minimumRedundancy 0 would let the last backup go/],
     [{ keepLast: 2, minimumRedundancy: 3 }, /keepLast 2 contradicts minimumRedundancy 3/],
     [{ timeZone: "Mars/Base" }, /unknown time zone "Mars\/Base"/],
   ])("%j is refused", (policy, reason) => {
+    expect(() => assertPolicy(policy)).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", message: expect.stringMatching(/^retention policy: /) }),
+    );
     expect(() => assertPolicy(policy)).toThrow(reason);
+  });
+  it("shows no more than 60 characters of a time zone", () => {
+    expect(() => assertPolicy({ timeZone: "M".repeat(500) })).toThrow(/"M{60}": expected an IANA name/);
   });
   it.each([
     {},
     { keepLast: 0 },
     { keepLast: 3, minimumRedundancy: 3 },
+    { keepLast: 0, minimumRedundancy: 3 },
+    { minimumRedundancy: 10_000 },
     { keepDaily: 10_000, timeZone: "Asia/Tokyo" },
   ])("%j is fine", (policy) => {
     expect(() => assertPolicy(policy)).not.toThrow();
@@ -273,7 +312,7 @@ describe("for every catalogue, policy and clock", () => {
       isHeld: fc.boolean(),
     })
     .map(({ isHeld, ...fields }) => ({
-      ...base,
+      ...backup(fields.createTime),
       ...fields,
       ...(isHeld &&
         fields.createTime < "2021" && { hold: { reason: "r", createTime: now, operation: "operations/hold-1" } }),
@@ -356,6 +395,26 @@ describe("for every catalogue, policy and clock", () => {
         expect(end(carriedOut(half, decide(half, policy, nobody, at), at))).toEqual(
           end(carriedOut(catalogue, decisions, at)),
         );
+      }),
+    );
+  });
+  it("a cap only puts off: never more than it allows, and never one before an older one", () => {
+    fc.assert(
+      fc.property(aCatalogue, time, (catalogue, at) => {
+        const decisions = decide(catalogue, {}, nobody, at);
+        const times = new Map(catalogue.map(({ name, createTime }) => [name, createTime]));
+        const under = capped(decisions, times);
+        const timesOf = (isGoing: boolean) =>
+          under
+            .filter((_, n) => decisions[n]?.action === "EXPIRE")
+            .filter(({ action }) => (action === "EXPIRE") === isGoing)
+            .map(({ backup }) => times.get(backup) ?? "");
+        const [going, waiting] = [timesOf(true), timesOf(false)];
+        expect(going.length).toBeLessThanOrEqual(10);
+        if (waiting.length > 0) expect(going).toHaveLength(10);
+        for (const late of waiting) expect(going.every((early) => early <= late)).toBe(true);
+        const rest = (all: Decision[]) => all.filter((_, n) => decisions[n]?.action !== "EXPIRE");
+        expect(rest(under)).toEqual(rest(decisions));
       }),
     );
   });

@@ -224,6 +224,50 @@ describe("instances delete", () => {
   });
 });
 
+describe("instances delete --final-backup-id", () => {
+  const line = "instances delete orders --final-backup-id=last";
+
+  it("takes the backup, forgets the instance and prints the backup", async () => {
+    await register();
+    world.valkey.start(endpoint);
+    const { exitCode, stdout } = await valkeepOn(world, `${line} --final-backup-ttl=30d --json`, { input: "delete\n" });
+    expect([exitCode, await stored()]).toEqual([0, undefined]);
+    expect(JSON.parse(stdout)).toMatchObject({ state: "ACTIVE", backupType: "FINAL" });
+    expect((await valkeepOn(world, "backups list orders")).stdout).toMatch(/orders\/last +ACTIVE +CHECKED +FINAL/);
+  });
+
+  it("says what will happen and does nothing without the word", async () => {
+    await register();
+    const { exitCode, stderr } = await valkeepOn(world, line, { input: "no\n" });
+    expect([exitCode, (await stored())?.name]).toEqual([3, "instances/orders"]);
+    expect(stderr).toContain(
+      "once backupCollections/orders/backups/last is ACTIVE, instances/orders and its schedule go",
+    );
+  });
+
+  it("exits 1 and leaves the instance where the backup fails", async () => {
+    await register();
+    const { exitCode } = await valkeepOn(world, `${line} --confirm=delete`);
+    expect([exitCode, (await stored())?.name]).toEqual([1, "instances/orders"]);
+  });
+
+  it("exits 3 for an instance that is protected", async () => {
+    await register({ deletionProtectionEnabled: true });
+    const { exitCode, stderr } = await valkeepOn(world, `${line} --confirm=delete`);
+    expect([exitCode, (await stored())?.name]).toEqual([3, "instances/orders"]);
+    expect(stderr).toContain("--no-deletion-protection-enabled");
+  });
+
+  it.each([
+    "--final-backup-id=No!",
+    "--final-backup-ttl=30d",
+    "--final-backup-id=last --final-backup-ttl=1h",
+  ])("is used wrongly with %s", async (flags) => {
+    await register();
+    expect((await valkeepOn(world, `instances delete orders ${flags} --confirm=delete`)).exitCode).toBe(2);
+  });
+});
+
 describe("instances list and describe", () => {
   it("an empty list is said on standard error and is [] in JSON", async () => {
     expect(await valkeepOn(world, "instances list")).toEqual({ exitCode: 0, stdout: "", stderr: "no instances\n" });

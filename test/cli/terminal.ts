@@ -14,20 +14,23 @@ export interface Options {
   /** What is typed, or read from standard input. */
   input?: string | Uint8Array;
   isTerminal?: boolean;
+  /** The width of the terminal that shows standard output; a pipe where absent. */
+  columns?: number;
   environment?: Record<string, string>;
   signal?: AbortSignal;
 }
 
-/** Runs a command line in this process: `valkeep("backups list")`. Words are told apart by spaces. */
-export async function valkeep(line: string, options: Options = {}): Promise<Outcome> {
-  const { ports, input = "", isTerminal = false, environment = {}, signal } = options;
+/** Runs a command line in this process: `valkeep("backups list")`. Words are told apart by spaces, or come apart already. */
+export async function valkeep(line: string | string[], options: Options = {}): Promise<Outcome> {
+  const { ports, input = "", isTerminal = false, environment = {}, columns, signal } = options;
   const outcome = { exitCode: -1, stdout: "", stderr: "" };
   async function* stdin() {
     yield Buffer.from(input);
   }
-  outcome.exitCode = await run(line.split(" ").filter(Boolean), {
+  outcome.exitCode = await run(typeof line === "string" ? line.split(" ").filter(Boolean) : line, {
     ...(ports !== undefined && { ports }),
     ...(signal !== undefined && { signal }),
+    ...(columns !== undefined && { columns }),
     stdin: stdin(),
     stdout: { write: (text) => (outcome.stdout += text) },
     stderr: { write: (text) => (outcome.stderr += text) },

@@ -2,7 +2,9 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { createNews, type Look } from "../../infra/cli/news.ts";
 import { progressLine } from "../../infra/cli/progress-bar.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
+import type { Ports } from "../../shared/pipeline/ports.ts";
 import { createWorld, type World } from "../pipeline/world.ts";
 import { type Outcome, valkeep } from "./terminal.ts";
 
@@ -92,7 +94,11 @@ describe("waiting", () => {
   });
 
   /** Waits, and calls `onPause` at each pause with its length; time passes by as much. */
-  async function wait(onPause: (pause: number, count: number) => unknown, isTerminal = false): Promise<Outcome> {
+  async function wait(
+    onPause: (pause: number, count: number) => unknown,
+    isTerminal = false,
+    isAnswering: (count: number) => boolean = () => true,
+  ): Promise<Outcome> {
     let count = 0;
     const interruption = new AbortController();
     async function sleep(pause: number, signal?: AbortSignal): Promise<void> {
@@ -100,7 +106,11 @@ describe("waiting", () => {
       if ((await onPause(pause, count++)) === "interrupt") interruption.abort();
       signal?.throwIfAborted();
     }
-    const ports = { ...world.ports, clock: { ...world.clock, sleep } };
+    const get: Ports["store"]["get"] = async (path) => {
+      if (isAnswering(count)) return await world.ports.store.get(path);
+      throw new StatusError("UNAVAILABLE", "the store does not answer");
+    };
+    const ports = { ...world.ports, clock: { ...world.clock, sleep }, store: { ...world.ports.store, get } };
     return await valkeep("operations wait backup-1", { ports, isTerminal, signal: interruption.signal });
   }
 
@@ -131,6 +141,28 @@ describe("waiting", () => {
       if (count === 0) await end();
     }, true);
     expect(stderr).toBe("\r\u001b[Kasking the source  0 s\r\u001b[K");
+  });
+
+  it("goes on through a time in which the store does not answer, and says so once", async () => {
+    const ended = async (_: number, count: number) => {
+      if (count === 8) await end();
+    };
+    const { exitCode, stderr } = await wait(ended, false, (count) => count < 2 || count > 6);
+    expect(exitCode).toBe(0);
+    const complaint =
+      "operations/backup-1 cannot be looked at now, trying again: the store does not answer (UNAVAILABLE)";
+    expect(stderr).toBe(`backup-1: asking the source\n${complaint}\n`);
+  });
+
+  it("fails once the store has not answered for a minute", async () => {
+    const { exitCode, stderr } = await wait(
+      () => undefined,
+      false,
+      (count) => count < 2,
+    );
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("the store does not answer");
+    expect(world.clock.monotonic()).toBeGreaterThan(60_000);
   });
 
   it("leaves the operation running after Ctrl-C and says how to go on waiting", async () => {

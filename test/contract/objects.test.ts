@@ -242,7 +242,25 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const info = await stored(bytesOf(5));
       await hold("vault", info.object);
       await expect(objects.remove(info)).rejects.toEqual(expect.objectContaining({ code: "FAILED_PRECONDITION" }));
-      expect(await objects.stat("vault", info.object)).toEqual(info);
+      expect(await objects.stat("vault", info.object)).toEqual({ ...info, isHeld: true });
+    });
+  });
+
+  describe("setHold", () => {
+    it("is told by stat and by list, until it is taken away", async () => {
+      const info = await stored(bytesOf(5));
+      const told = async () => {
+        for await (const found of objects.list("vault", info.object))
+          return [await objects.stat("vault", info.object), found];
+        return [];
+      };
+      await objects.setHold(info, true);
+      expect(await told()).toEqual([
+        { ...info, isHeld: true },
+        { ...info, isHeld: true },
+      ]);
+      await objects.setHold(info, false);
+      expect(await told()).toEqual([info, info]);
     });
   });
 
@@ -262,6 +280,21 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const sorted = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
       expect(found.map(({ object }) => object)).toEqual(sorted);
       expect(found[0]).toEqual(await objects.stat("vault", sorted[0] ?? ""));
+    });
+
+    it("goes on from any name, one that is there included, in the order of its bytes", async () => {
+      const prefix = fresh();
+      const names = ["a", "a/b", "b", "\uffee", "😀"].map((name) => `${prefix}/${name}`);
+      for (const name of names) await stored(bytesOf(1), name);
+      const from = async (startOffset: string): Promise<string[]> => {
+        const found: string[] = [];
+        for await (const { object } of objects.list("vault", `${prefix}/`, { startOffset })) found.push(object);
+        return found;
+      };
+      for (const [n, name] of names.entries()) expect(await from(name)).toEqual(names.slice(n));
+      expect(await from(`${prefix}/a0`)).toEqual(names.slice(2));
+      expect(await from("")).toEqual(names);
+      expect(await from(`${prefix}/😀!`)).toEqual([]);
     });
 
     it("of a prefix that nothing has is empty", async () => {

@@ -109,6 +109,23 @@ describe.each(storeBackends)("a query of a store in $name", ({ start }) => {
     expect(pages).toEqual(await store.query(whole));
   });
 
+  it("goes on through a group after nothing but a path", async () => {
+    const leaf = `leaf${randomUUID().slice(0, 8)}`;
+    const wanted = ["p/a-1", "p/a-2", "q/a", "q/b", "q/c"].map((name) => {
+      const [parent, id] = name.split("/");
+      return `parents/${parent}-${leaf}/${leaf}/${id}`;
+    });
+    await store.commit(wanted.map((path) => ({ kind: "create", path, data: { n: 1 } })));
+    const found: string[] = [];
+    for (let path: string | undefined; ; path = found.at(-1)) {
+      const after = path === undefined ? {} : { after: { path, data: {}, updateTime: "" } };
+      const page = await store.query({ collection: leaf, group: true, limit: 2, ...after });
+      found.push(...page.map((doc) => doc.path));
+      if (page.length < 2) break;
+    }
+    expect(found).toEqual(wanted);
+  });
+
   it("goes on by path after a document that is gone", async () => {
     const collection = await filled();
     const after = await store.get(`${collection}/b`);

@@ -54,7 +54,9 @@ async function land(object: string, bytes: Uint8Array): Promise<Operation[]> {
 
 async function fresh(before: Set<string>): Promise<Operation> {
   await world.settle();
-  const begun = (await operations()).find(({ name, verb }) => !before.has(name) && verb !== "erase");
+  const begun = (await operations()).find(
+    ({ name, verb }) => !before.has(name) && verb !== "erase" && verb !== "reclaim",
+  );
   if (begun === undefined) throw new Error("no operation was begun");
   return begun;
 }

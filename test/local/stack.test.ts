@@ -233,7 +233,7 @@ describe("npm run local", { timeout }, () => {
     const code = await ended(child);
     expect(said.trim().split("\n")).toHaveLength(1);
     expect(said).toMatch(
-      /^functions ended with code 1 before it was ready: .*VALKEEP_SOMETHING is not set.*functions\.log/,
+      /^functions\S* ended with code 1 before it was ready: .*VALKEEP_SOMETHING is not set.*functions\S*\.log/,
     );
     expect(code).toBe(1);
   });

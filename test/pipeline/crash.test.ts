@@ -113,6 +113,32 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a final backup that takes the instance away",
+    async prepare(world) {
+      await withSource(world);
+      await ask(world, "instance.v1.changed", { instance: "orders" });
+    },
+    begin: {
+      "backup.v1.requested": {
+        instance: "orders",
+        backupId: "nightly",
+        backupType: "FINAL",
+        deleteInstance: true,
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+      expect(await theBackup(world)).toMatchObject({ backupType: "FINAL" });
+      expect(await world.ports.store.get(instanceName("orders"))).toBeUndefined();
+      expect((await operations(world, "schedule")).filter(({ done, error }) => !done || error !== undefined)).toEqual(
+        [],
+      );
+      expect(await world.ports.scheduler.list()).toEqual([]);
+    },
+  },
+  {
     name: "an export",
     prepare: withBackup,
     begin: { "export.v1.requested": { backup: orders, gcsBucket: exports, requestId: "r1" } },
@@ -193,6 +219,68 @@ const stories: Story[] = [
         [orders, third].flatMap((name) => ["0.rdb", "1.rdb", "manifest.json"].map((file) => `${name}/${file}`)),
       );
       expect((await world.ports.store.get<BackupCollection>(collectionName("orders")))?.data.totalBackupCount).toBe(2);
+    },
+  },
+  {
+    name: "a deletion of a collection with all its backups",
+    async prepare(world) {
+      await withBackup(world);
+      await ask(world, "backup.v1.requested", { instance: "orders", backupId: "second" });
+      await world.ports.store.commit([{ kind: "remove", path: instanceName("orders") }]);
+    },
+    begin: {
+      "dissolution.v1.requested": {
+        collection: collectionName("orders"),
+        confirm: "delete",
+        grace: "0s",
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "dissolve");
+      expect((await operations(world, "dissolve"))[0]?.response).toMatchObject({ deleted: 2, kept: 0 });
+      const collection = await world.ports.store.get<BackupCollection>(collectionName("orders"));
+      expect(collection?.data).toMatchObject({ totalBackupCount: 2, deleteTime: expect.any(String) });
+      expect(collection?.data.deleting).toBeUndefined();
+      await ask(world, "sweep.v1.requested", {});
+      expect((await operations(world, "erase")).map(({ error }) => error)).toEqual([undefined, undefined]);
+      expect(await objectsOf(world, vault)).toEqual([]);
+      expect(await world.ports.store.get(collectionName("orders"))).toBeUndefined();
+    },
+  },
+  {
+    name: "an erasure of what lies in the vault of no backup",
+    async prepare(world) {
+      await withBackup(world);
+      const source = await world.ports.objects.stat(vault, `${orders}/0.rdb`);
+      if (source === undefined) throw new Error("there is no file to copy");
+      const metadata = { operation: "operations/backup-00000000", shard: "0" };
+      for (const id of ["gone", "lost"])
+        await world.ports.objects.copy(
+          source,
+          { bucket: vault, object: `${backupName("orders", id)}/0.rdb` },
+          metadata,
+        );
+      await world.clock.advance(8 * 86_400_000);
+    },
+    begin: { "orphans.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "reclaim");
+      await expectOneBackup(world);
+    },
+  },
+  {
+    name: "a rebuild of what Firestore has lost",
+    async prepare(world) {
+      await withBackup(world);
+      const paths = Object.keys(world.ports.store.all());
+      await world.ports.store.commit(paths.map((path) => ({ kind: "remove", path })));
+    },
+    begin: { "rebuild.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "rebuild");
+      expect((await operations(world, "rebuild"))[0]?.response).toMatchObject({ rebuilt: 1, refused: 0, recounted: 1 });
+      await expectOneBackup(world);
     },
   },
   {

@@ -39,9 +39,9 @@ it("finishes a snapshot and a restore by itself after the function host was kill
   const taking = await stage.ask("backup.v1.requested", { instance: "orders", backupId: "second" });
   const restoring = await stage.ask("restore.v1.requested", { instance: "copy", backup: first });
   await Promise.all(halves);
-  const pid = stage.stack.pids().functions;
+  const pid = stage.stack.pids()["functions-load"];
   stage.stack.killFunctions();
-  await until(async () => stage.stack.pids().functions !== pid, "another function host");
+  await until(async () => stage.stack.pids()["functions-load"] !== pid, "another function host");
   // What the dead one had on its way arrives late.
   source.gate.open();
   target.gate.open();

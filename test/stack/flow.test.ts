@@ -124,6 +124,7 @@ it("changes nothing when every message comes again, twice at once", { timeout: 9
   await stage.done("deletion.v1.requested", { backup: gone, grace: "0s" });
   await stage.done("sweep.v1.requested", {});
   await stage.operation(({ verb, target, done }) => verb === "erase" && target === gone && done);
+  await stage.operation(({ verb, done }) => verb === "reclaim" && done);
   await until(async () => (await stage.ports.store.query({ collection: "outbox" })).length === 0, "an empty outbox");
 
   const everything = async () => ({

@@ -131,8 +131,10 @@ export async function openStage(options: StackOptions = {}): Promise<Stage> {
       return ((await response.json()) as unknown[]).length;
     },
     async log() {
-      const text = await readFile(stack.logFiles.functions ?? "", "utf8");
-      return text.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []));
+      const hosts = Object.entries(stack.logFiles).filter(([name]) => name.startsWith("functions"));
+      const texts = await Promise.all(hosts.map(([, file]) => readFile(file, "utf8")));
+      const lines = texts.join("\n").split("\n");
+      return lines.flatMap((line) => (line.startsWith("{") ? [JSON.parse(line)] : []));
     },
     async [Symbol.asyncDispose]() {
       const ends = await Promise.allSettled([stack.stop(), ...closing.map((close) => close())]);

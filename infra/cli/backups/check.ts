@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Backup, BackupFile } from "../../../shared/backup/backup.ts";
-import { parseManifest } from "../../../shared/backup/manifest.ts";
-import { manifestObject } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
 import type { ObjectInfo, Objects } from "../../../shared/pipeline/ports.ts";
+import { assertManifest, storedFile } from "../../../shared/pipeline/vault.ts";
 import { check as checkRdb } from "../../../shared/rdb/check.ts";
 import { factsOf } from "../../../shared/rdb/facts.ts";
 import { command } from "../command.ts";
@@ -25,7 +24,7 @@ export const check = command({
       const reason = backup.state === "CREATING" ? "it is still being taken" : "it is being erased";
       throw new StatusError("FAILED_PRECONDITION", `${name} cannot be checked: ${reason}`);
     }
-    await checkManifest(backup, ports.objects, session.signal);
+    await assertManifest(backup, ports.objects, session.signal);
     for (const file of backup.backupFiles) await checkFile(backup, file, ports.objects, session);
     const { totalSizeBytes, backupFiles } = backup;
     const result = { backup: name, result: "ok", fileCount: backupFiles.length, totalSizeBytes };
@@ -33,40 +32,17 @@ export const check = command({
   },
 });
 
-/** The manifest is there and names the same files as the document. */
-async function checkManifest(
-  { name, bucket, backupFiles }: Backup,
-  objects: Objects,
-  signal: AbortSignal,
-): Promise<void> {
-  const found = await objects.stat(bucket, manifestObject(name));
-  if (found === undefined) throw damaged(`gs://${bucket}/${manifestObject(name)} is missing: it cannot be restored`);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of objects.read(found, {}, signal)) chunks.push(chunk.slice());
-  const manifest = parseManifest(Buffer.concat(chunks), name);
-  if (!isDeepStrictEqual(manifest.backupFiles, backupFiles))
-    throw damaged(`gs://${bucket}/${manifestObject(name)} names other files than the backup`);
-}
-
-async function checkFile(
-  { name, bucket }: Backup,
-  file: BackupFile,
-  objects: Objects,
-  session: Session,
-): Promise<void> {
-  const { fileName, createTime: _, generation, crc32c, ...recorded } = file;
-  const object = `${name}/${fileName}`;
-  const stored = await objects.stat(bucket, object);
-  if (stored === undefined) throw damaged(`gs://${bucket}/${object} is missing`);
-  for (const [what, expected] of Object.entries({ generation, crc32c, sizeBytes: recorded.sizeBytes })) {
-    const found = stored[what as "generation" | "crc32c" | "sizeBytes"];
-    if (found !== expected) throw damaged(`gs://${bucket}/${object}: ${what} is ${found}, ${expected} was recorded`);
-  }
+async function checkFile(backup: Backup, file: BackupFile, objects: Objects, session: Session): Promise<void> {
+  const { fileName, createTime: _, generation: _generation, crc32c: _crc32c, ...recorded } = file;
+  const stored = await storedFile(backup, file, objects);
   session.say(`reading ${fileName}, ${sizeText(stored.sizeBytes)}`);
   const found = factsOf(await readWhole(stored, objects, session));
   for (const [fact, expected] of Object.entries(recorded))
     if (!isDeepStrictEqual(found[fact as keyof typeof found], expected))
-      throw damaged(`gs://${bucket}/${object}: its ${fact} is not what was recorded`);
+      throw new StatusError(
+        "DATA_LOSS",
+        `gs://${stored.bucket}/${stored.object}: its ${fact} is not what was recorded`,
+      );
 }
 
 /** Every byte, its checksums compared; an error names the object. */
@@ -80,5 +56,3 @@ async function readWhole(stored: ObjectInfo, objects: Objects, session: Session)
     throw new StatusError(code, `gs://${stored.bucket}/${stored.object}: ${message}`, options);
   }
 }
-
-const damaged = (message: string): StatusError => new StatusError("DATA_LOSS", message);

@@ -1,32 +1,43 @@
 import type { Backup } from "../../../shared/backup/backup.ts";
 import { collectionName } from "../../../shared/backup/name.ts";
+import { type Cell, size, time } from "../cell.ts";
 import { command } from "../command.ts";
-import { printList } from "../list.ts";
+import { printSelection } from "../list.ts";
 import { readInstanceId, shortBackupName } from "../names.ts";
-import { sizeText } from "../plain.ts";
+import { selectionFlags } from "../selection.ts";
 
 export const list = command({
   positionals: { INSTANCE: { help: "only those of this instance", isOptional: true, read: readInstanceId } },
-  flags: {},
-  example: "valkeep backups list orders",
+  flags: selectionFlags,
+  example: "valkeep backups list orders --filter=verification!=PROVEN --sort-by=~totalSizeBytes",
 
-  async run({ positionals: { INSTANCE: id } }, session) {
+  async run({ positionals: { INSTANCE: id }, flags }, session) {
     const { ports } = await session.connect();
     const query =
       id === undefined ? { collection: "backups", group: true } : { collection: `${collectionName(id)}/backups` };
     const found = (await ports.store.query<Backup>(query)).map(({ data }) => data);
-    const newestFirst = found.sort((a, b) => (a.createTime < b.createTime ? 1 : -1));
+    const documents = found.sort((a, b) => (a.createTime < b.createTime ? 1 : -1));
     const header = ["BACKUP", "STATE", "VERIFICATION", "TYPE", "SIZE", "CREATED", "EXPIRES"];
-    printList(session, id === undefined ? "backups" : `backups of ${id}`, newestFirst, header, rowOf);
+    const what = id === undefined ? "backups" : `backups of ${id}`;
+    await printSelection(session, { what, documents, header, rowOf, optional }, flags);
   },
 });
 
-const rowOf = (backup: Backup): string[] => [
+const optional: (keyof Backup)[] = [
+  "engineVersion",
+  "nodeType",
+  "hold",
+  "purgeTime",
+  "deferredUntil",
+  "purgeStartTime",
+];
+
+const rowOf = (backup: Backup): Cell[] => [
   shortBackupName(backup.name),
   backup.state,
   backup.verification,
   backup.backupType,
-  sizeText(backup.totalSizeBytes),
-  backup.createTime,
-  backup.expireTime,
+  size(backup.totalSizeBytes),
+  time(backup.createTime),
+  time(backup.expireTime),
 ];

@@ -1,32 +1,31 @@
 import type { BackupCollection } from "../../../shared/backup/backup.ts";
+import { amount, type Cell, size, time } from "../cell.ts";
 import { command } from "../command.ts";
-import { printList } from "../list.ts";
+import { printSelection } from "../list.ts";
 import { shortName } from "../names.ts";
-import { sizeText } from "../plain.ts";
+import { selectionFlags } from "../selection.ts";
 
 export const list = command({
   positionals: {},
-  flags: {},
-  example: "valkeep collections list",
+  flags: selectionFlags,
+  example: "valkeep collections list --sort-by=~totalBackupSizeBytes",
 
-  async run(_input, session) {
+  async run({ flags }, session) {
     const { ports } = await session.connect();
     const found = await ports.store.query<BackupCollection>({ collection: "backupCollections" });
-    const header = ["COLLECTION", "BACKUPS", "SIZE", "LAST BACKUP", "LOCATION"];
-    printList(
-      session,
-      "collections",
-      found.map(({ data }) => data),
-      header,
-      rowOf,
-    );
+    const documents = found.map(({ data }) => data);
+    const header = ["COLLECTION", "BACKUPS", "SIZE", "LAST BACKUP", "LOCATION", "DELETED"];
+    await printSelection(session, { what: "collections", documents, header, rowOf, optional }, flags);
   },
 });
 
-const rowOf = (collection: BackupCollection): string[] => [
+const optional: (keyof BackupCollection)[] = ["lastBackupTime", "retentionPolicy", "kmsKey", "creating", "deleteTime"];
+
+const rowOf = (collection: BackupCollection): Cell[] => [
   shortName(collection.name),
-  String(collection.totalBackupCount),
-  sizeText(collection.totalBackupSizeBytes),
-  collection.lastBackupTime ?? "",
+  amount(collection.totalBackupCount),
+  size(collection.totalBackupSizeBytes),
+  time(collection.lastBackupTime),
   collection.location,
+  time(collection.deleteTime),
 ];

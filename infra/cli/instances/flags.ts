@@ -10,6 +10,7 @@ export const accessFlags = {
     type: "string",
     value: "MODE",
     help: "disabled (the default) or server-authentication: TLS",
+    values: ["disabled", "server-authentication"],
   },
   "ca-file": { type: "string", value: "FILE", help: "PEM of the authority that signed the server's certificate" },
   "auth-user": { type: "string", value: "USER", help: "the ACL user; default where absent" },
@@ -23,9 +24,19 @@ export const accessFlags = {
 /** What can be said of an instance at any time. */
 export const settingFlags = {
   location: { type: "string", value: "REGION", help: "its region; backups are kept there" },
-  mode: { type: "string", value: "MODE", help: "cluster-disabled (the default) or cluster" },
+  mode: {
+    type: "string",
+    value: "MODE",
+    help: "cluster-disabled (the default) or cluster",
+    values: ["cluster-disabled", "cluster"],
+  },
   ...accessFlags,
-  "automated-backup-config-mode": { type: "string", value: "MODE", help: "enabled or disabled (the default)" },
+  "automated-backup-config-mode": {
+    type: "string",
+    value: "MODE",
+    help: "enabled or disabled (the default)",
+    values: ["enabled", "disabled"],
+  },
   "fixed-frequency-schedule-start-time-hours": {
     type: "string",
     value: "HOURS",

@@ -1,22 +1,33 @@
 import type { AutomatedBackupConfig, Instance } from "../../../shared/backup/backup.ts";
 import { parseInstanceName } from "../../../shared/backup/name.ts";
 import { scheduleOf } from "../../../shared/backup/schedule.ts";
+import type { Cell } from "../cell.ts";
 import { command } from "../command.ts";
-import { printList } from "../list.ts";
+import { printSelection } from "../list.ts";
+import { selectionFlags } from "../selection.ts";
 
 export const list = command({
   positionals: {},
-  flags: {},
-  example: "valkeep instances list",
+  flags: selectionFlags,
+  example: "valkeep instances list --filter=location:asia",
 
-  async run(_input, session) {
+  async run({ flags }, session) {
     const { ports } = await session.connect();
-    const found = (await ports.store.query<Instance>({ collection: "instances" })).map(({ data }) => data);
-    printList(session, "instances", found, ["INSTANCE", "ENDPOINT", "MODE", "LOCATION", "BACKUPS", "RETENTION"], rowOf);
+    const documents = (await ports.store.query<Instance>({ collection: "instances" })).map(({ data }) => data);
+    const header = ["INSTANCE", "ENDPOINT", "MODE", "LOCATION", "BACKUPS", "RETENTION"];
+    await printSelection(session, { what: "instances", documents, header, rowOf, optional }, flags);
   },
 });
 
-function rowOf(instance: Instance): string[] {
+const optional = [
+  ...["caCertificate", "authUser", "authSecret", "nodeType", "engineVersion", "restoring"],
+  ...["fixedFrequencySchedule", "cronSchedule", "snapshotWindow", "changeTime"].map(
+    (field) => `automatedBackupConfig.${field}`,
+  ),
+  ...["maintenancePolicy", "state"],
+];
+
+function rowOf(instance: Instance): Cell[] {
   const { name, endpoint, mode, location, automatedBackupConfig } = instance;
   const isScheduled = scheduleOf(instance) !== undefined;
   const due = isScheduled ? dueText(automatedBackupConfig) : "on demand";

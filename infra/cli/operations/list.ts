@@ -1,49 +1,76 @@
 import type { Operation } from "../../../shared/backup/operation.ts";
-import { StatusError } from "../../../shared/error.ts";
+import type { Doc, Query, Store } from "../../../shared/pipeline/ports.ts";
+import { type Cell, time } from "../cell.ts";
 import { command } from "../command.ts";
-import { printList } from "../list.ts";
+import { matches } from "../filter/match.ts";
+import { parseFilter } from "../filter/parse.ts";
+import { printSelection } from "../list.ts";
 import { shortName } from "../names.ts";
+import { type SelectionFlags, selectionFlags } from "../selection.ts";
+
+/** How many are shown where nobody says: an operation is kept for 90 days, and the last ones are those that matter. */
+const usual = "20";
+
+/** How many are read at a time where most may not be shown. */
+const pageSize = 300;
 
 export const list = command({
   positionals: {},
   flags: {
-    limit: {
-      type: "string",
-      value: "COUNT",
-      help: "how many at most, 1 to 1000; 20 where absent",
-      read(text) {
-        if (/^\d{1,4}$/.test(text) && Number(text) >= 1 && Number(text) <= 1000) return text;
-        throw new StatusError("INVALID_ARGUMENT", `malformed count ${JSON.stringify(text)}: expected 1 to 1000`);
-      },
-    },
+    ...selectionFlags,
+    limit: { ...selectionFlags.limit, help: `${selectionFlags.limit.help}; ${usual} where absent` },
   },
-  example: "valkeep operations list --limit=5",
+  example: "valkeep operations list --filter=error.code=UNAVAILABLE --limit=5",
 
   async run({ flags }, session) {
     const { ports } = await session.connect();
-    const found = await ports.store.query<Operation>({
-      collection: "operations",
-      orderBy: { field: "createTime", direction: "desc" },
-      limit: Number(flags.limit ?? 20),
-    });
+    const limited = { ...flags, limit: flags.limit ?? usual };
+    const documents = await newest(ports.store, limited, ports.clock.now());
     const header = ["OPERATION", "TARGET", "STATE", "CREATED", "ENDED"];
-    printList(
-      session,
-      "operations",
-      found.map(({ data }) => data),
-      header,
-      rowOf,
-    );
+    await printSelection(session, { what: "operations", documents, header, rowOf, optional }, limited);
   },
 });
 
-function rowOf(operation: Operation): string[] {
-  const { name, target, createTime, endTime = "", done, error } = operation;
-  return [shortName(name), target, done ? (error?.code ?? "DONE") : stateText(operation), createTime, endTime];
+const optional = [
+  "requestId",
+  "cause",
+  "postponed",
+  "endTime",
+  "error",
+  "response",
+  "plan",
+  "progress.doneBytes",
+  "progress.totalBytes",
+];
+
+function rowOf(operation: Operation): Cell[] {
+  const { name, target, createTime, endTime, done, error } = operation;
+  const state = done ? (error?.code ?? "DONE") : stateText(operation);
+  return [shortName(name), target, state, time(createTime), time(endTime)];
 }
 
 /** Once its first step is through, what it waited for is over. */
 function stateText({ progress, request, postponed }: Operation): string {
   const isWaiting = postponed !== undefined && progress.step === request.type;
   return isWaiting ? `postponed until ${postponed.until}` : `at ${progress.step}`;
+}
+
+/** The newest ones, until as many as are wanted match; all of them where they are to be sorted otherwise. */
+async function newest(store: Store, flags: SelectionFlags, now: number): Promise<Operation[]> {
+  const filter = flags.filter === undefined ? undefined : parseFilter(flags.filter);
+  const isEverythingRead = flags["sort-by"] !== undefined;
+  const limit = filter === undefined && !isEverythingRead ? Number(flags.limit) : pageSize;
+  const query: Query = { collection: "operations", orderBy: { field: "createTime", direction: "desc" }, limit };
+  const found: Operation[] = [];
+  let matching = 0;
+  for (let after: Doc<Operation> | undefined; ; ) {
+    const page = await store.query<Operation>({ ...query, ...(after !== undefined && { after }) });
+    for (const { data } of page) {
+      found.push(data);
+      if (filter === undefined || matches(filter, data, now)) matching += 1;
+    }
+    after = page.at(-1);
+    const isEnough = !isEverythingRead && matching >= Number(flags.limit);
+    if (page.length < limit || isEnough) return found;
+  }
 }

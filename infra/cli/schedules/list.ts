@@ -1,25 +1,30 @@
 import type { Job } from "../../../shared/pipeline/ports.ts";
+import { type Cell, time } from "../cell.ts";
 import { command } from "../command.ts";
-import { printList } from "../list.ts";
+import { printSelection } from "../list.ts";
+import { selectionFlags } from "../selection.ts";
 
 export const list = command({
   positionals: {},
-  flags: {},
-  example: "valkeep schedules list",
+  flags: selectionFlags,
+  example: "valkeep schedules list --filter=type=backup.v1.requested",
 
-  async run(_input, session) {
+  async run({ flags }, session) {
     const { ports } = await session.connect();
     const header = ["JOB", "STATE", "ASKS FOR", "CRON", "TIME ZONE", "NEXT", "LAST"];
-    printList(session, "schedules", await ports.scheduler.list(), header, rowOf);
+    const documents = await ports.scheduler.list();
+    await printSelection(session, { what: "schedules", documents, header, rowOf, optional }, flags);
   },
 });
 
-const rowOf = ({ id, state, type, cron, timeZone, scheduleTime, lastAttemptTime }: Job): string[] => [
+const optional: (keyof Job)[] = ["scheduleTime", "lastAttemptTime"];
+
+const rowOf = ({ id, state, type, cron, timeZone, scheduleTime, lastAttemptTime }: Job): Cell[] => [
   id,
   state,
   type,
   cron,
   timeZone,
-  scheduleTime ?? "",
-  lastAttemptTime ?? "",
+  time(scheduleTime),
+  time(lastAttemptTime),
 ];
