@@ -22,7 +22,7 @@ export const schedule = step<"instance.v1.changed", Instance | undefined>({
 
   async run({ data, renew }, { store, scheduler }) {
     const instance = (await store.get<Instance>(instanceName(data.instance)))?.data;
-    const job = instance && jobOf(instance);
+    const job = instance && jobOf(data.instance, instance);
     await renew();
     if (job === undefined) await scheduler.remove(jobId(data.instance));
     else await scheduler.put(job);
@@ -93,7 +93,7 @@ function examined(instance: Instance, jobs: Map<string, Job>, now: string, { cau
   const job = jobs.get(jobId(id));
   jobs.delete(jobId(id));
   try {
-    const cause = differenceOf(job, jobOf(instance));
+    const cause = differenceOf(job, jobOf(id, instance));
     if (cause !== undefined) causes.set(id, cause);
     return candidatesOf(instance, now);
   } catch (error) {
@@ -147,10 +147,9 @@ async function* enabledInstances(store: Store): AsyncGenerator<Instance[]> {
 }
 
 /** The job that an instance is to have. */
-function jobOf(instance: Instance): Job | undefined {
+function jobOf(instanceId: string, instance: Instance): Job | undefined {
   const due = scheduleOf(instance);
   if (due === undefined) return undefined;
-  const instanceId = parseInstanceName(instance.name);
   const data = scheduledRequest(instanceId, due);
   return { id: jobId(instanceId), ...due, type: "backup.v1.requested", data, state: "ENABLED" };
 }

@@ -10,8 +10,11 @@ const slotted = (id: string, type: EventType, cron: string) => ({
   data: { schedule: { cron, timeZone: "Etc/UTC" } },
 });
 
-/** Reconciliation keeps away from the minutes at which schedules usually come due: what is due right then is not missed yet. */
-const jobs: { id: string; type: EventType; cron: string; data: object }[] = [
+/**
+ * The jobs that every valkeep needs, beside those of its instances. Reconciliation keeps away from the minutes at which
+ * schedules usually come due: what is due right then is not missed yet.
+ */
+const periodicJobs: { id: string; type: EventType; cron: string; data: object }[] = [
   { id: "tick", type: "tick.v1", cron: "* * * * *", data: {} },
   slotted("sweep", "sweep.v1.requested", "17 * * * *"),
   slotted("reconciliation", "reconciliation.v1.requested", "13,43 * * * *"),
@@ -29,7 +32,7 @@ export async function createJobs(host: string, projectId: string, location: stri
   const parent = client.locationPath(projectId, location);
   try {
     await Promise.all(
-      jobs.map(async ({ id, type, cron, data }) => {
+      periodicJobs.map(async ({ id, type, cron, data }) => {
         const job = {
           name: `${parent}/jobs/valkeep-${id}`,
           schedule: cron,
