@@ -12,12 +12,13 @@ import type { Server } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { writerOf } from "../shared/pipeline/take-target.ts";
+import { awaitTurn } from "../shared/pipeline/turn.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for each. */
 export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({
   on: "backup.v1.requested",
 
-  async admit({ data, createTime }, change, { ids, settings }) {
+  async admit({ data, createTime: askTime }, change, { ids, settings }) {
     const instance = await registered(change, data.instance);
     if (instance.engine !== "SELF_MANAGED")
       throw new StatusError(
@@ -25,6 +26,10 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
         `${instance.name} is ${instance.engine}: only SELF_MANAGED instances are backed up`,
       );
     if (data.deleteInstance) assertUnprotected(instance);
+    if (isAutomated(data) && instance.automatedBackupConfig.retentionSeconds === 0)
+      throw new StatusError("FAILED_PRECONDITION", `${instance.name} keeps no automated backups: its retention is 0`);
+    await awaitTurn(change, instance, data);
+    const createTime = change.operation.postponed === undefined ? askTime : change.now;
     const writer = await writerOf(change, instance);
     if (writer !== undefined)
       throw new StatusError(
@@ -78,6 +83,10 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
   },
 });
 
+/** Whether the instance's retention decides how long it is kept. */
+const isAutomated = ({ backupType, ttl }: EventMap["backup.v1.requested"]): boolean =>
+  backupType === "AUTOMATED" && ttl === undefined;
+
 function draft(
   name: string,
   instance: Instance,
@@ -86,8 +95,7 @@ function draft(
   own: { uid: string; bucket: string; createTime: string },
 ): Backup {
   const backupType = data.backupType ?? "ON_DEMAND";
-  const isAutomated = backupType === "AUTOMATED" && data.ttl === undefined;
-  const ttl = isAutomated ? instance.automatedBackupConfig.retentionSeconds : ttlSeconds(data.ttl);
+  const ttl = isAutomated(data) ? instance.automatedBackupConfig.retentionSeconds : ttlSeconds(data.ttl);
   return {
     name,
     ...own,

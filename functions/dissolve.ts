@@ -1,6 +1,7 @@
 import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
 import { graceSeconds } from "../shared/backup/duration.ts";
 import { instanceName, parseCollectionName } from "../shared/backup/name.ts";
+import { scheduleOf } from "../shared/backup/schedule.ts";
 import { tombstoned } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import { type Change, idOf } from "../shared/pipeline/change.ts";
@@ -90,7 +91,7 @@ async function assertUnused(change: Change, { name, creating, deleting }: Backup
   if (other !== undefined) throw refused(`${name} is being deleted by ${other} already`);
   const id = parseCollectionName(name);
   const instance = await change.read<Instance>(instanceName(id));
-  if (instance?.automatedBackupConfig.automatedBackupMode === "ENABLED")
+  if (instance !== undefined && scheduleOf(instance) !== undefined)
     throw refused(
       `${name}: ${instance.name} still takes backups by its schedule; valkeep instances update ${id} --automated-backup-config-mode=disabled, or valkeep instances delete ${id}, ends that`,
     );

@@ -109,10 +109,14 @@ async function endOverdue(ports: Ports, now: string): Promise<void> {
   for (const { path, data } of due) {
     const error = new StatusError(
       "DEADLINE_EXCEEDED",
-      `not done by ${data.deadlineTime}; it was at ${data.progress.step}`,
+      `not done by ${data.deadlineTime}; it was at ${data.progress.step}${waitText(data)}`,
     );
     await alone(path, ports, async () => {
       if (await endOperation(ports, path, error, false)) ports.log("WARNING", "overdue", { operation: path });
     });
   }
 }
+
+/** What it waited for last, where it waited. */
+const waitText = ({ postponed }: Operation): string =>
+  postponed === undefined ? "" : `, postponed until ${postponed.until}: ${postponed.reason}`;

@@ -10,7 +10,7 @@ import { rebuild, recount } from "./rebuild.ts";
 import { reclaim } from "./reclaim.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { retirement } from "./retire.ts";
-import { schedule } from "./schedule.ts";
+import { reconciliation, schedule } from "./schedule.ts";
 import { seal } from "./seal.ts";
 import { snapshot } from "./snapshot.ts";
 import { sweep } from "./sweep.ts";
@@ -31,6 +31,6 @@ export const steps: Record<StepFunction, readonly AnyStep[]> = {
   restore: [restore, restoreLanded],
   load: [load],
   verify: [verify],
-  schedule: [schedule],
+  schedule: [schedule, reconciliation],
   catalogue: [rebuild, recount, reclaim],
 };

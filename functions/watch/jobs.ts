@@ -1,11 +1,10 @@
-import { isDeepStrictEqual } from "node:util";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { EventType } from "../../shared/backup/event.ts";
 import type { Look, Symptom, WatchKind } from "../../shared/backup/finding.ts";
 import { parseInstanceName } from "../../shared/backup/name.ts";
 import { jobId } from "../../shared/backup/schedule.ts";
 import type { Job } from "../../shared/pipeline/ports.ts";
-import { jobOf } from "../schedule.ts";
+import { differingFields, jobOf } from "../schedule.ts";
 import type { Round } from "./round.ts";
 
 /** What can be wrong with a job. */
@@ -15,6 +14,11 @@ export const jobKinds: readonly WatchKind[] = ["job-missing", "job-paused", "job
 const vital: { id: string; type: EventType; loss: string }[] = [
   { id: "valkeep-tick", type: "tick.v1", loss: "nothing that was left behind is gone on with" },
   { id: "valkeep-sweep", type: "sweep.v1.requested", loss: "nothing that has expired is deleted" },
+  {
+    id: "valkeep-reconciliation",
+    type: "reconciliation.v1.requested",
+    loss: "no job is put right, and no missed run is made up for",
+  },
 ];
 
 /** The jobs that every valkeep has. */
@@ -60,15 +64,13 @@ export async function jobSymptoms(
 
 function complaint(id: string, instance: Instance, found: Job | undefined): Symptom | undefined {
   const wanted = jobOf(id, instance);
-  const advice = `valkeep instances update ${id} with any of its settings puts the job in order.`;
+  const advice = `The reconciliation puts it right within half an hour; valkeep instances update ${id} with any of its settings does at once.`;
   const symptom = (kind: WatchKind, message: string): Symptom => ({ kind, severity: "WARNING", message, advice });
   if (wanted === undefined)
     return found && symptom("job-different", `${jobId(id)} is there, but automated backups are disabled`);
   if (found === undefined) return symptom("job-missing", `${jobId(id)} is not there: no automated backup is taken`);
   if (found.state === "PAUSED") return symptom("job-paused", `${jobId(id)} is paused: no automated backup is taken`);
-  const parts = (["cron", "timeZone", "type", "data"] as const).filter(
-    (part) => !isDeepStrictEqual(found[part], wanted[part]),
-  );
-  if (parts.length === 0) return undefined;
-  return symptom("job-different", `${jobId(id)} differs from the instance's schedule in ${parts.join(", ")}`);
+  const fields = differingFields(found, wanted);
+  if (fields.length === 0) return undefined;
+  return symptom("job-different", `${jobId(id)} differs from the instance's schedule in ${fields.join(", ")}`);
 }

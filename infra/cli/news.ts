@@ -26,6 +26,7 @@ const phrases: { readonly [T in EventType]?: string } = {
   "recount.v1.requested": "counting the backups",
   "orphans.v1.requested": "looking for what belongs to no backup",
   "instance.v1.changed": "bringing the schedule in line",
+  "reconciliation.v1.requested": "comparing the jobs with the instances",
 };
 
 /** What an Operation is at, in words. */
@@ -46,7 +47,7 @@ export interface News {
   text: string;
 }
 
-/** Tells from look to look what is new: another step, an attempt that failed, a Task that nobody takes. */
+/** Tells from look to look what is new: another step, a wait until later, an attempt that failed, a Task that nobody takes. */
 export function createNews(): (look: Look) => News[] {
   let step: string | undefined;
   let hasComplained = false;
@@ -71,6 +72,11 @@ export function createNews(): (look: Look) => News[] {
     const { step: present } = look.operation.progress;
     if (present !== step) news.push({ kind: "step", text: `${shortName(look.operation.name)}: ${phraseOf(present)}` });
     step = present;
+    const { postponed } = look.operation;
+    if (postponed !== undefined && !told.has(postponed.until)) {
+      told.add(postponed.until);
+      news.push({ kind: "trouble", text: `postponed until ${postponed.until}: ${postponed.reason}` });
+    }
     for (const [id, task] of look.tasks) {
       const text = troubleOf(id, task, look);
       if (text !== undefined) news.push({ kind: "trouble", text });

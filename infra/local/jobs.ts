@@ -2,22 +2,26 @@ import { CloudSchedulerClient } from "@google-cloud/scheduler";
 import { credentials, status } from "@grpc/grpc-js";
 import { type EventType, topicOf } from "../../shared/backup/event.ts";
 
-const everyMinute = { id: "tick", type: "tick.v1", cron: "* * * * *", data: {} } as const;
+/** A job whose message tells its slot, so that firing twice asks once. */
+const slotted = (id: string, type: EventType, cron: string) => ({
+  id,
+  type,
+  cron,
+  data: { schedule: { cron, timeZone: "Etc/UTC" } },
+});
 
-const everyQuarter = { id: "watch", type: "watch.v1", cron: "*/15 * * * *", data: {} } as const;
+/**
+ * The jobs that every valkeep needs, beside those of its instances. Reconciliation keeps away from the minutes at which
+ * schedules usually come due: what is due right then is not missed yet.
+ */
+export const periodicJobs: { id: string; type: EventType; cron: string; data: object }[] = [
+  { id: "tick", type: "tick.v1", cron: "* * * * *", data: {} },
+  { id: "watch", type: "watch.v1", cron: "*/15 * * * *", data: {} },
+  slotted("sweep", "sweep.v1.requested", "17 * * * *"),
+  slotted("reconciliation", "reconciliation.v1.requested", "13,43 * * * *"),
+];
 
-const sweepCron = "17 * * * *";
-const everyHour = {
-  id: "sweep",
-  type: "sweep.v1.requested",
-  cron: sweepCron,
-  data: { schedule: { cron: sweepCron, timeZone: "Etc/UTC" } },
-} as const satisfies { type: EventType; [rest: string]: unknown };
-
-/** The jobs that every valkeep needs, beside those of its instances. */
-export const periodicJobs = [everyMinute, everyHour, everyQuarter];
-
-/** Makes the jobs that every valkeep needs, `valkeep-tick`, `valkeep-sweep` and `valkeep-watch`; what exists is brought up to date. */
+/** Makes the jobs that every valkeep needs, `valkeep-tick` and the others above; what exists is brought up to date. */
 export async function createJobs(host: string, projectId: string, location: string): Promise<void> {
   const [apiEndpoint = "", port] = host.split(":");
   const client = new CloudSchedulerClient({

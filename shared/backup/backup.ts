@@ -1,4 +1,6 @@
 import type { ExportPolicy } from "./export-policy.ts";
+import type { MaintenancePolicy } from "./maintenance.ts";
+import type { Schedule } from "./schedule.ts";
 
 /** Every time is RFC 3339 in UTC with milliseconds; every size is in bytes. Names and enum values are Memorystore's. */
 
@@ -27,6 +29,9 @@ export interface Instance {
   exportPolicy?: ExportPolicy;
   /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
   backupObjective?: number;
+  maintenancePolicy?: MaintenancePolicy;
+  /** UPDATING: somebody works at it, and no backup starts. ACTIVE where absent. */
+  state?: "ACTIVE" | "UPDATING";
   deletionProtectionEnabled: boolean;
   createTime: string;
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */
@@ -40,11 +45,18 @@ export interface Endpoint {
   restoring: string;
 }
 
+/** When backups are taken by themselves: at most one of the three is set; with none of them daily at 00:00 UTC. */
 export interface AutomatedBackupConfig {
   automatedBackupMode: "ENABLED" | "DISABLED";
+  /** Daily, at a whole hour of UTC. */
   fixedFrequencySchedule?: { startTime: { hours: number } };
-  /** Seconds, whole days, 1 to 365 of them. */
+  cronSchedule?: Schedule;
+  /** `15:00-16:00` in UTC, as ElastiCache has it: daily, at some minute within. */
+  snapshotWindow?: string;
+  /** Seconds, whole days, 1 to 365 of them; 0 takes none. */
   retentionSeconds: number;
+  /** When the schedule last became another: no run before that was missed. Absent: it is as it was registered. */
+  changeTime?: string;
 }
 
 /**

@@ -49,13 +49,17 @@ export function ttlSeconds(text: string | undefined): number {
   throw new StatusError("INVALID_ARGUMENT", `ttl ${text} is out of bounds: expected 1d to 36500d (100 years)`);
 }
 
-/** The retention of automated backups in seconds; whole days, 1 to 365. */
+/** The retention of automated backups in seconds: whole days, 1 to 365; `0d` takes none, as ElastiCache has it. */
 export function retentionSeconds(text: string | undefined): number {
   if (text === undefined) return retentionBounds.default;
   const seconds = parseDuration(text);
   const isWhole = seconds % day === 0;
-  if (isWhole && seconds >= retentionBounds.least && seconds <= retentionBounds.most) return seconds;
-  throw new StatusError("INVALID_ARGUMENT", `retention ${text} is out of bounds: expected 1d to 365d in whole days`);
+  const isWithin = seconds >= retentionBounds.least && seconds <= retentionBounds.most;
+  if (seconds === 0 || (isWhole && isWithin)) return seconds;
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    `retention ${text} is out of bounds: expected 1d to 365d in whole days, or 0d to take no automated backups`,
+  );
 }
 
 /** A time `seconds` after `time`, both RFC 3339 in UTC. */

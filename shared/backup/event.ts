@@ -14,7 +14,7 @@ import {
   requestIdOf,
 } from "./name.ts";
 import type { Verb } from "./operation.ts";
-import { assertSchedule } from "./schedule.ts";
+import { assertSchedule, longestCron } from "./schedule.ts";
 
 const instanceId = checkedText(instanceIdOf);
 const instance = checkedText(parseInstanceName);
@@ -35,7 +35,7 @@ const backupOrCollection = z
   .max(200);
 const operation = z.string().max(64);
 const schedule = z
-  .strictObject({ cron: z.string().max(120), timeZone: z.string().max(60) })
+  .strictObject({ cron: z.string().max(longestCron), timeZone: z.string().max(60) })
   .superRefine((value, context) => explained(context, () => assertSchedule(value)));
 
 /** By which an alert is known: the finding's document, what it is and of which resource. */
@@ -158,6 +158,8 @@ export const events = {
   "verification.v1.requested": z.strictObject({ instance }),
   /** An instance was registered, changed or deleted: bring its Cloud Scheduler job in line. */
   "instance.v1.changed": z.strictObject({ instance: instanceId, requestId }),
+  /** Every half hour: compare the Cloud Scheduler jobs with the instances, and make up for runs that were missed. */
+  "reconciliation.v1.requested": z.strictObject({ schedule: schedule.optional(), requestId }),
   /** Every minute: go on with what was left behind. */
   "tick.v1": z.strictObject({}),
   /** Every quarter of an hour: look for what did not happen. */
@@ -220,7 +222,7 @@ export const routes = {
   restore: ["restore.v1.requested", "object.v1.finalized"],
   load: ["part.v1.requested"],
   verify: ["verification.v1.requested"],
-  schedule: ["instance.v1.changed"],
+  schedule: ["instance.v1.changed", "reconciliation.v1.requested"],
   catalogue: ["rebuild.v1.requested", "recount.v1.requested", "orphans.v1.requested"],
   relay: ["tick.v1", "dead-letter"],
   watch: ["watch.v1"],
@@ -250,6 +252,7 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "part.v1.requested": "restore",
   "verification.v1.requested": "restore",
   "instance.v1.changed": "schedule",
+  "reconciliation.v1.requested": "schedule",
   "rebuild.v1.requested": "rebuild",
   "recount.v1.requested": "rebuild",
   "orphans.v1.requested": "reclaim",

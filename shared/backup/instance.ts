@@ -1,13 +1,17 @@
 import { StatusError } from "../error.ts";
-import type { AutomatedBackupConfig, Instance } from "./backup.ts";
+import { changedConfig, type ScheduleFlags } from "./automated-backup.ts";
+import type { Instance } from "./backup.ts";
+import { oneOf } from "./choice.ts";
 import { objectiveSeconds, retentionSeconds } from "./duration.ts";
+import { changedMaintenance, type MaintenanceFlags } from "./maintenance-flags.ts";
 import { instanceName, parseInstanceName } from "./name.ts";
+import { isSameSchedule, scheduleOf } from "./schedule.ts";
 
 /**
  * What a person says about an instance, as text: enum values in any case, with `-` or `_`, as `gcloud memorystore` takes
  * them. What is absent is left as it is, or takes Memorystore's default.
  */
-export interface InstanceFlags {
+export interface InstanceFlags extends ScheduleFlags, MaintenanceFlags {
   /** `HOST:PORT`; an IPv6 address stands in brackets. */
   endpoint?: string | undefined;
   location?: string | undefined;
@@ -26,14 +30,10 @@ export interface InstanceFlags {
   authUser?: string | undefined;
   /** `env:NAME` or `file:PATH`. */
   authSecret?: string | undefined;
-  /** `enabled` or `disabled`. */
-  automatedBackupMode?: string | undefined;
-  /** 0 to 23, UTC. */
-  startTimeHours?: string | undefined;
-  /** `1d` to `365d`. */
-  retention?: string | undefined;
   /** `26h`; `schedule`: what the schedule implies, again. */
   backupObjective?: string | undefined;
+  /** `active` or `updating`. */
+  state?: string | undefined;
   deletionProtectionEnabled?: boolean | undefined;
   /** Forgets the user and the reference to the password. */
   clearAuth?: boolean | undefined;
@@ -45,7 +45,8 @@ const transitModes = {
   TRANSIT_ENCRYPTION_DISABLED: "TRANSIT_ENCRYPTION_DISABLED",
   SERVER_AUTHENTICATION: "SERVER_AUTHENTICATION",
 } as const;
-const backupModes = { ENABLED: "ENABLED", DISABLED: "DISABLED" } as const;
+
+const states = { ACTIVE: "ACTIVE", UPDATING: "UPDATING" } as const;
 
 /** A self-managed instance as it is registered. INVALID_ARGUMENT names the first flag that is wrong and what was expected. */
 export function newInstance(
@@ -67,18 +68,19 @@ export function newInstance(
     deletionProtectionEnabled: false,
     createTime: now,
   };
-  return changedInstance(fresh, flags);
+  return changedInstance(fresh, flags, now);
 }
 
 /** The instance with what the flags say changed. Its certificate goes when the encryption does. */
-export function changedInstance(instance: Instance, flags: InstanceFlags): Instance {
+export function changedInstance(instance: Instance, flags: InstanceFlags, now: string): Instance {
   const { endpoint, location, mode, nodeType, shardCount, replicaCount } = flags;
-  const { transitEncryptionMode, deletionProtectionEnabled } = flags;
+  const { transitEncryptionMode, state, deletionProtectionEnabled } = flags;
   const {
     caCertificate: oldCa,
     authUser: oldUser,
     authSecret: oldSecret,
     backupObjective: oldObjective,
+    maintenancePolicy: oldMaintenance,
     ...rest
   } = instance;
   const encryption =
@@ -92,7 +94,8 @@ export function changedInstance(instance: Instance, flags: InstanceFlags): Insta
   const authUser = userOf(flags.authUser) ?? (flags.clearAuth ? undefined : oldUser);
   const authSecret = secretReferenceOf(flags.authSecret) ?? (flags.clearAuth ? undefined : oldSecret);
   const backupObjective = changedObjective(oldObjective, flags.backupObjective);
-  return {
+  const maintenancePolicy = changedMaintenance(oldMaintenance, flags);
+  const after = {
     ...rest,
     ...(endpoint !== undefined && { endpoint: endpointOf(endpoint) }),
     ...(location !== undefined && { location: locationOf(location) }),
@@ -106,8 +109,17 @@ export function changedInstance(instance: Instance, flags: InstanceFlags): Insta
     ...(authSecret !== undefined && { authSecret }),
     automatedBackupConfig: changedConfig(instance.automatedBackupConfig, flags),
     ...(backupObjective !== undefined && { backupObjective }),
+    ...(maintenancePolicy !== undefined && { maintenancePolicy }),
+    ...(state !== undefined && { state: oneOf("state", state, states) }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };
+  return stamped(instance, after, now);
+}
+
+/** Says since when its schedule is what it is. */
+function stamped(before: Instance, after: Instance, now: string): Instance {
+  if (isSameSchedule(scheduleOf(before), scheduleOf(after))) return after;
+  return { ...after, automatedBackupConfig: { ...after.automatedBackupConfig, changeTime: now } };
 }
 
 /** Whether another server, or another access to it, would be reached: not while something works on the instance. */
@@ -154,25 +166,6 @@ function changedObjective(before: number | undefined, text: string | undefined):
   return text === "schedule" ? undefined : objectiveSeconds(text);
 }
 
-function changedConfig(config: AutomatedBackupConfig, flags: InstanceFlags): AutomatedBackupConfig {
-  const { automatedBackupMode, startTimeHours, retention } = flags;
-  return {
-    ...config,
-    ...(automatedBackupMode !== undefined && {
-      automatedBackupMode: oneOf("automated backup mode", automatedBackupMode, backupModes),
-    }),
-    ...(startTimeHours !== undefined && {
-      fixedFrequencySchedule: { startTime: { hours: hoursOf(startTimeHours) } },
-    }),
-    ...(retention !== undefined && { retentionSeconds: retentionSeconds(retention) }),
-  };
-}
-
-function hoursOf(text: string): number {
-  if (/^\d{1,2}$/.test(text) && Number(text) <= 23) return Number(text);
-  throw invalid(`malformed start time ${shown(text)}: expected a whole hour from 0 to 23, in UTC`);
-}
-
 function locationOf(text: string): string {
   if (/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw invalid(`malformed location ${shown(text)}: expected a region such as asia-northeast1`);
@@ -198,13 +191,6 @@ function userOf(text: string | undefined): string | undefined {
 function certificateOf(pem: string | undefined): string | undefined {
   if (pem === undefined || /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----/.test(pem)) return pem;
   throw invalid("malformed CA certificate: expected PEM with a BEGIN CERTIFICATE line");
-}
-
-function oneOf<T extends string>(what: string, text: string, values: Record<string, T>): T {
-  const found = values[text.toUpperCase().replaceAll("-", "_")];
-  if (found !== undefined) return found;
-  const expected = Object.keys(values).map((value) => value.toLowerCase().replaceAll("_", "-"));
-  throw invalid(`unknown ${what} ${shown(text)}: expected one of ${expected.join(", ")}`);
 }
 
 const shown = (text: string): string => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);

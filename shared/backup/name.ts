@@ -30,9 +30,11 @@ export const manifestObject = (backup: string): string => `${backup}/manifest.js
 
 /** 1 to 63 characters: small letters, digits and hyphens, a letter first, no hyphen last, as Google's resource ids. */
 export function instanceIdOf(text: string): string {
-  if (/^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text;
+  if (isInstanceId(text)) return text;
   throw malformed("instance id", text, "1 to 63 of a-z, 0-9 and -, a letter first, no hyphen last");
 }
+
+export const isInstanceId = (text: string): boolean => /^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 
 /** As an instance id, but may begin with a digit and hold `_`: Memorystore's own names are `20261121020000_1a2b3c4d`. */
 export function backupIdOf(text: string): string {

@@ -33,6 +33,8 @@ export interface Operation {
   requestId?: string;
   /** What was asked, so that it can be asked again. */
   request: { type: EventType; data: unknown };
+  /** Why it was begun, where the system began it by itself. */
+  cause?: string;
   createTime: string;
   endTime?: string;
   done: boolean;
@@ -42,6 +44,8 @@ export interface Operation {
   /** What came of it: the resource that was made, counts. Small facts only. */
   response?: Record<string, string | number>;
   progress: Progress;
+  /** Until when it waited, or waits yet, before its step began, and for what. */
+  postponed?: { until: string; reason: string };
   /** Past it `relay` ends the Operation with DEADLINE_EXCEEDED. */
   deadlineTime: string;
   /** What it holds of others, given back in the commit that ends it. */

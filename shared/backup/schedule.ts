@@ -2,6 +2,9 @@ import { Cron } from "croner";
 import { StatusError } from "../error.ts";
 import type { Instance } from "./backup.ts";
 import { timeOf } from "./duration.ts";
+import { isInstanceId } from "./name.ts";
+import { minuteWithin, parseSnapshotWindow } from "./snapshot-window.ts";
+import { assertTimeZone } from "./time-zone.ts";
 
 /** Five-field cron and an IANA time zone, as Cloud Scheduler takes them. */
 export interface Schedule {
@@ -9,22 +12,44 @@ export interface Schedule {
   timeZone: string;
 }
 
-/** Cloud Scheduler may publish a little before the time it was due. */
+/** Cloud Scheduler may publish a little before the time it was due, in milliseconds. */
 const early = 30_000;
 
-/** When an instance's automated backups are due; `undefined` while they are DISABLED. */
-export function scheduleOf(instance: Instance): Schedule | undefined {
-  const { automatedBackupMode, fixedFrequencySchedule } = instance.automatedBackupConfig;
-  if (automatedBackupMode === "DISABLED") return undefined;
-  return { cron: `0 ${fixedFrequencySchedule?.startTime.hours ?? 0} * * *`, timeZone: "Etc/UTC" };
+/** When an instance's automated backups are due; `undefined` while they are DISABLED or kept for no time. */
+export function scheduleOf({ name, automatedBackupConfig }: Instance): Schedule | undefined {
+  const { automatedBackupMode, retentionSeconds, ...times } = automatedBackupConfig;
+  if (automatedBackupMode === "DISABLED" || retentionSeconds === 0) return undefined;
+  if (times.cronSchedule !== undefined) return times.cronSchedule;
+  const minute =
+    times.snapshotWindow === undefined
+      ? (times.fixedFrequencySchedule?.startTime.hours ?? 0) * 60
+      : minuteWithin(parseSnapshotWindow(times.snapshotWindow), name);
+  return { cron: `${minute % 60} ${Math.floor(minute / 60)} * * *`, timeZone: "Etc/UTC" };
 }
 
-/** The last segment of the name of an instance's Cloud Scheduler job. */
-export const jobId = (instanceId: string): string => `valkeep-backup-${instanceId}`;
+export const isSameSchedule = (a: Schedule | undefined, b: Schedule | undefined): boolean =>
+  a?.cron === b?.cron && a?.timeZone === b?.timeZone;
 
-/** Refuses a cron that is not five fields, an unknown time zone, and a cron that never comes. */
+const jobPrefix = "valkeep-backup-";
+
+/** The last segment of the name of an instance's Cloud Scheduler job. */
+export const jobId = (instanceId: string): string => `${jobPrefix}${instanceId}`;
+
+/** The id of the instance whose job this is; `undefined` for any other job. */
+export function instanceOfJob(id: string): string | undefined {
+  const instanceId = id.startsWith(jobPrefix) ? id.slice(jobPrefix.length) : "";
+  return isInstanceId(instanceId) ? instanceId : undefined;
+}
+
+/** The longest cron that a message carries, in characters. */
+export const longestCron = 120;
+
+/** Refuses a cron that is not five fields, an unknown time zone, and a cron that never comes, such as 31 February. */
 export function assertSchedule({ cron, timeZone }: Schedule): void {
-  if (cronOf({ cron, timeZone }).nextRun() === null) throw malformed(`cron "${cron}" never comes due`);
+  if (cron.length > longestCron)
+    throw malformed(`a cron of ${cron.length} characters: expected at most ${longestCron}`);
+  if (cronOf({ cron, timeZone }).nextRun(new Date(0)) === null)
+    throw malformed(`cron "${cron.slice(0, 60)}" never comes due: no date has that day and month`);
 }
 
 /**
@@ -32,10 +57,31 @@ export function assertSchedule({ cron, timeZone }: Schedule): void {
  * Two messages of one slot are one request.
  */
 export function slotOf(schedule: Schedule, publishTime: string): string {
-  const until = new Date(Date.parse(publishTime) + early + 1000);
-  const slot = cronOf(schedule).previousRuns(1, until)[0];
+  const slot = lastDueTimes(schedule, timeOf(Date.parse(publishTime) + early), 1)[0];
   if (slot === undefined) throw malformed(`cron "${schedule.cron}" was never due before ${publishTime}`);
-  return timeOf(slot.getTime());
+  return slot;
+}
+
+/** The latest `count` due times at or before `time`, the latest first. */
+export function lastDueTimes(schedule: Schedule, time: string, count: number): string[] {
+  const until = Math.floor(Date.parse(time) / 1000) * 1000 + 1000; // croner takes whole seconds, and what is before
+  return cronOf(schedule)
+    .previousRuns(count, new Date(until))
+    .map((due) => timeOf(due.getTime()));
+}
+
+/** The first due time after `time`. */
+export function nextDueTime(schedule: Schedule, time: string): string | undefined {
+  return cronOf(schedule).nextRun(new Date(time))?.toISOString();
+}
+
+/** Of croner's dialect only what unix-cron has, and so Cloud Scheduler: digits, `* , - /`, names of months and of days. */
+const cronField = /^(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+$/i;
+
+/** Whether these are the fields of a cron as unix-cron writes it. */
+export function isUnixCron(cron: string): boolean {
+  const fields = cron.trim().split(/\s+/);
+  return fields.length === 5 && fields.every((field) => cronField.test(field));
 }
 
 /** How far runs are looked at: weeks and, for those that seldom come, so many runs show every gap that there is. */
@@ -58,9 +104,9 @@ export function longestGap(schedule: Schedule, now: string): number {
 
 function cronOf({ cron, timeZone }: Schedule): Cron {
   const shown = `cron "${cron.slice(0, 60)}" in time zone "${timeZone.slice(0, 60)}"`;
-  if (cron.trim().split(/\s+/).length !== 5) throw malformed(`${shown}: expected five fields`);
+  if (!isUnixCron(cron)) throw malformed(`${shown}: expected five fields of unix-cron, such as 0 2 * * *`);
+  assertTimeZone(timeZone);
   try {
-    Intl.DateTimeFormat("en", { timeZone });
     return new Cron(cron, { timezone: timeZone, mode: "5-part" });
   } catch (error) {
     throw malformed(`${shown}: ${error instanceof Error ? error.message : error}`);

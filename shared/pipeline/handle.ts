@@ -9,6 +9,7 @@ import { isHeldBy, LeaseKeeper } from "./lease.ts";
 import { refuseMalformed } from "./malformed.ts";
 import { publish } from "./outbox.ts";
 import type { Ports } from "./ports.ts";
+import { makeWay, Postponed, Superseded } from "./postpone.ts";
 import type { AnyStep, Work } from "./step.ts";
 import type { Timing } from "./timing.ts";
 import { verdictOn } from "./verdict.ts";
@@ -43,8 +44,17 @@ export async function handle(
     ports.log("INFO", "done", { task: name, attempt: claimed.task.attempt });
     return "done";
   } catch (thrown) {
+    if (thrown instanceof Postponed || thrown instanceof Superseded) return await standBack(thrown, claimed, ports);
     return await settle(asStatusError(thrown), step, claimed, ports, timing);
   }
+}
+
+/** Nothing is done now, and the message has done its part: the Task waits, or somebody else does its work. */
+async function standBack(why: Postponed | Superseded, claimed: Claim, ports: Ports): Promise<Answer> {
+  ports.log("INFO", why.name.toLowerCase(), { task: claimed.taskPath, reason: why.message });
+  const outgoing = await makeWay(why, claimed, ports);
+  if (outgoing !== undefined) await publish(outgoing, ports);
+  return "done";
 }
 
 async function claimOrDrop(

@@ -44,9 +44,12 @@ export function identityOf(data: unknown, message: { messageId: string; publishT
   if (bucket !== undefined && object !== undefined && generation !== undefined)
     return `object ${bucket}/${object}#${generation}`;
   if (schedule !== undefined)
-    return `slot ${String(instance ?? "")} ${slotOf(schedule as Schedule, message.publishTime)}`;
+    return slotIdentity(String(instance ?? ""), slotOf(schedule as Schedule, message.publishTime));
   return `message ${message.messageId}`;
 }
+
+/** By which a scheduled run is known again, whoever asks for it. `instanceId`: empty for a schedule that is of no instance. */
+export const slotIdentity = (instanceId: string, slot: string): string => `slot ${instanceId} ${slot}`;
 
 /** An Operation at its beginning, its verb told by the event. */
 export function newOperation(type: EventType, data: unknown, operationId: string, now: string): Operation {

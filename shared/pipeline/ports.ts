@@ -246,6 +246,7 @@ export interface Job {
   cron: string;
   timeZone: string;
   type: EventType;
+  /** JSON; of a job that somebody changed maybe any text. */
   data: unknown;
   state: "ENABLED" | "PAUSED";
   /** When it will fire next; only read. */

@@ -24,8 +24,9 @@ export interface Work<T extends EventType> {
 
 /**
  * One step of the pipeline. `admit` takes locks and pins, or commits a destruction, before anything is done; `run` acts, with no
- * transaction open; `commit` says what came of it. `admit` and `commit` are called again when a document that they
- * read has changed meanwhile, so they read documents, and write, only through the Change.
+ * transaction open; `commit` says what came of it. `admit` may also put it off, by throwing `Postponed`. `admit` and
+ * `commit` are called again when a document that they read has changed meanwhile, so they read documents, and write, only
+ * through the Change.
  */
 export interface Step<T extends EventType = EventType, R = unknown> {
   on: T;

@@ -36,8 +36,8 @@ describe("a registered instance", () => {
   it("has the objective that was set, until its schedule tells again", () => {
     const set = made({ backupObjective: "26h" });
     expect(set.backupObjective).toBe(26 * 3600);
-    expect(changedInstance(set, { retention: "30d" }).backupObjective).toBe(26 * 3600);
-    expect(changedInstance(set, { backupObjective: "schedule" })).not.toHaveProperty("backupObjective");
+    expect(changedInstance(set, { retention: "30d" }, now).backupObjective).toBe(26 * 3600);
+    expect(changedInstance(set, { backupObjective: "schedule" }, now)).not.toHaveProperty("backupObjective");
   });
 
   it.each(["59s", "367d", "26", "never"])("refuses the objective %s", (backupObjective) => {
@@ -110,7 +110,6 @@ describe("a registered instance", () => {
     ["hour -1", { startTimeHours: "-1" }, /whole hour/],
     ["half an hour", { startTimeHours: "2.5" }, /whole hour/],
     ["an empty hour", { startTimeHours: "" }, /whole hour/],
-    ["retention 0d", { retention: "0d" }, /1d to 365d/],
     ["retention 366d", { retention: "366d" }, /1d to 365d/],
     ["retention 36h", { retention: "36h" }, /whole days/],
     ["retention without a unit", { retention: "30" }, /malformed duration/],
@@ -122,7 +121,7 @@ describe("a registered instance", () => {
     ["an absolute secret path", { authSecret: "file:/etc/shadow" }, /malformed reference/],
     ["a secret of another kind", { authSecret: "sm://x" }, /malformed reference/],
   ])("refuses %s", (_, flags, message) => {
-    expect(() => changedInstance(made(), flags)).toThrow(message);
+    expect(() => changedInstance(made(), flags, now)).toThrow(message);
   });
 
   it("never repeats what may be the password itself", () => {
@@ -169,32 +168,33 @@ describe("an endpoint", () => {
 describe("a changed instance", () => {
   it("keeps what no flag names", () => {
     const before = made({ authSecret: "env:PASSWORD", retention: "7d" });
-    expect(changedInstance(before, {})).toEqual(before);
+    expect(changedInstance(before, {}, now)).toEqual(before);
   });
 
   it("loses its certificate with its encryption", () => {
     const before = made({ transitEncryptionMode: "server-authentication", caCertificate: pem });
-    expect(changedInstance(before, { transitEncryptionMode: "disabled" })).not.toHaveProperty("caCertificate");
+    expect(changedInstance(before, { transitEncryptionMode: "disabled" }, now)).not.toHaveProperty("caCertificate");
   });
 
   it("loses the user and the secret when they are cleared", () => {
     const before = made({ authUser: "backup", authSecret: "env:PASSWORD" });
-    const after = changedInstance(before, { clearAuth: true });
+    const after = changedInstance(before, { clearAuth: true }, now);
     expect([after.authUser, after.authSecret]).toEqual([undefined, undefined]);
   });
 
   it("keeps the hour when only the retention changes", () => {
     const before = made({ automatedBackupMode: "enabled", startTimeHours: "5" });
-    expect(changedInstance(before, { retention: "7d" }).automatedBackupConfig).toEqual({
+    expect(changedInstance(before, { retention: "7d" }, now).automatedBackupConfig).toEqual({
       automatedBackupMode: "ENABLED",
       fixedFrequencySchedule: { startTime: { hours: 5 } },
       retentionSeconds: 7 * 86_400,
+      changeTime: now,
     });
   });
 
   it("is reached anew at another endpoint, not with another retention", () => {
     const before = made();
-    expect(isReachedAnew(before, changedInstance(before, { retention: "7d" }))).toBe(false);
-    expect(isReachedAnew(before, changedInstance(before, { endpoint: "10.0.0.4:6379" }))).toBe(true);
+    expect(isReachedAnew(before, changedInstance(before, { retention: "7d" }, now))).toBe(false);
+    expect(isReachedAnew(before, changedInstance(before, { endpoint: "10.0.0.4:6379" }, now))).toBe(true);
   });
 });

@@ -106,6 +106,61 @@ describe("instances update", () => {
     expect(stderr).toContain("is being restored by operations/restore-1");
   });
 
+  it("puts a snapshot window in the hour's place", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    await valkeepOn(world, "instances update orders --automated-backup-config-snapshot-window=15:00-16:00");
+    expect(await world.ports.scheduler.list()).toMatchObject([{ cron: expect.stringMatching(/^\d+ 15 \* \* \*$/) }]);
+    const { stdout } = await valkeep("instances list", world);
+    expect(stdout).toContain("daily within 15:00-16:00 UTC");
+  });
+
+  it("puts a cron and its zone in the hour's place", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    const [cron, zone] = ["*/15\t*\t*\t*\t*", "Asia/Tokyo"]; // the tabs, since a space ends a word here
+    const flags = `--automated-backup-config-cron=${cron} --automated-backup-config-time-zone=${zone}`;
+    expect((await valkeepOn(world, `instances update orders ${flags}`)).exitCode).toBe(0);
+    expect(await world.ports.scheduler.list()).toMatchObject([{ cron: "*/15 * * * *", timeZone: "Asia/Tokyo" }]);
+    const { stdout } = await valkeep("instances list", world);
+    expect(stdout).toContain("*/15 * * * * Asia/Tokyo");
+  });
+
+  it("takes the job away when automated backups are kept for no time", async () => {
+    await valkeepOn(world, `instances create orders --endpoint=${endpoint} --automated-backup-config-mode=enabled`);
+    await valkeepOn(world, "instances update orders --automated-backup-config-retention=0d");
+    expect(await world.ports.scheduler.list()).toEqual([]);
+  });
+
+  it("sets maintenance windows, and takes them away", async () => {
+    await register();
+    const flags =
+      "--maintenance-window=default --maintenance-time-zone=Asia/Tokyo --maintenance-backup-policy=avoid-before";
+    expect((await valkeepOn(world, `instances update orders ${flags}`)).exitCode).toBe(0);
+    const policy = (await stored())?.maintenancePolicy;
+    expect(policy).toMatchObject({ timeZone: "Asia/Tokyo", backupPolicy: "AVOID_BEFORE" });
+    expect(policy?.weeklyMaintenanceWindow).toHaveLength(5);
+    await valkeepOn(world, "instances update orders --maintenance-window=none");
+    expect(await stored()).not.toHaveProperty("maintenancePolicy");
+  });
+
+  it("says that somebody works at it, and that this is over", async () => {
+    await register();
+    world.valkey.start(endpoint);
+    await valkeepOn(world, "instances update orders --state=updating");
+    const refused = await valkeepOn(world, "backups create orders");
+    expect([refused.exitCode, refused.stderr]).toEqual([
+      3,
+      expect.stringContaining("--state=active says that this is over"),
+    ]);
+    await valkeepOn(world, "instances update orders --state=active");
+    expect((await valkeepOn(world, "backups create orders")).exitCode).toBe(0);
+  });
+
+  it("refuses a state that there is none of", async () => {
+    await register();
+    const { exitCode, stderr } = await valkeep("instances update orders --state=broken", world);
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining("expected one of active, updating")]);
+  });
+
   it("changes the retention while a restore writes there", async () => {
     await register({ restoring: await live("restore-1") });
     const line = "instances update orders --automated-backup-config-retention=7d --async";

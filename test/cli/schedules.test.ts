@@ -55,6 +55,24 @@ describe("schedules run", () => {
     expect(stderr).toContain("--automated-backup-config-mode=enabled makes one");
   });
 
+  it("tells for what and until when the backup waits, as describe and list do", async () => {
+    await valkeepOn(world, "instances update orders --maintenance-window=wed:22:00-thu:00:30");
+    const reason = "the maintenance window from 2025-12-31T22:00:00.000Z to 2026-01-01T00:30:00.000Z";
+    const { exitCode, stderr } = await valkeepOn(world, "schedules run orders");
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain(`postponed until 2026-01-01T00:30:00.000Z: ${reason}`);
+
+    await valkeepOn(world, "instances update orders --maintenance-window=thu:22:00-fri:06:00");
+    world.clock.jump(22 * 3_600_000);
+    const name = (await valkeepOn(world, "schedules run orders --async")).stdout.trim();
+    expect((await valkeep("operations list --limit=1", world)).stdout).toContain(
+      "postponed until 2026-01-02T06:00:00.000Z",
+    );
+    expect((await valkeep(`operations describe ${name}`, world)).stdout).toContain(
+      "postponed:\n  until: 2026-01-02T06:00:00.000Z\n  reason: the maintenance",
+    );
+  });
+
   it("fails when nothing begins for a minute", async () => {
     const sleep = async (milliseconds: number) => void (await world.clock.advance(milliseconds));
     const ports = { ...world.ports, clock: { ...world.clock, sleep } };

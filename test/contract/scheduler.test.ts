@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Job, Scheduler } from "../../shared/pipeline/ports.ts";
+import { fromWire } from "../../shared/scheduler/job.ts";
 import { type SchedulerSubject, schedulerBackends } from "./backends.ts";
 
 describe.each(schedulerBackends)("a scheduler in $name", ({ start }) => {
@@ -90,4 +91,9 @@ describe.each(schedulerBackends)("a scheduler in $name", ({ start }) => {
   ])("refuses %j", async (changes) => {
     await expect(scheduler.put(fresh(changes))).rejects.toEqual(invalid);
   });
+});
+
+it("a job in Cloud Scheduler whose data somebody made no JSON is shown with that text, and hides no other", () => {
+  const pubsubTarget = { topicName: "projects/p/topics/valkeep.tick.v1", data: Buffer.from("{") };
+  expect(fromWire({ name: "projects/p/locations/l/jobs/j", pubsubTarget })).toMatchObject({ id: "j", data: "{" });
 });

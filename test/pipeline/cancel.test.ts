@@ -60,6 +60,17 @@ function cancelAt(world: World, verb: Verb, at: number, when: "before" | "after"
   return () => isMet;
 }
 
+/** Puts a maintenance window around the present, which is a Thursday's first minute. */
+async function putOff({ ports: { store } }: World): Promise<void> {
+  const doc = await store.get<Instance>("instances/orders");
+  if (doc === undefined) throw new Error("there is no instance");
+  const weeklyMaintenanceWindow = [
+    { day: "WEDNESDAY" as const, startTime: { hours: 23, minutes: 0 }, durationSeconds: 3660 },
+  ];
+  const data = { ...doc.data, maintenancePolicy: { weeklyMaintenanceWindow, timeZone: "Etc/UTC" } };
+  await store.commit([{ kind: "put", path: doc.path, data, updateTime: doc.updateTime }]);
+}
+
 async function expectFree(world: World): Promise<void> {
   await world.clock.advance(2 * 3600_000);
   await world.tick();
@@ -96,6 +107,25 @@ describe.each(["before", "after"] as const)("cancelled right %s any call", (when
       expect({ at, objects: await objectsOf(world, vault), state: backup?.state }).toEqual({
         at,
         objects: files,
+        state: backup && "ACTIVE",
+      });
+      if (!isMet()) break;
+    }
+  });
+
+  it("a backup that a window puts off is there whole, or nothing of it is", async () => {
+    for (let at = 0; ; at++) {
+      const world = await start();
+      await putOff(world);
+      const isMet = cancelAt(world, "backup", at, when);
+      const data = { instance: "orders", backupId: "nightly", backupType: "AUTOMATED" as const, requestId: "r" };
+      await world.events.publish({ type: "backup.v1.requested", data, attributes: {} });
+      await world.settle();
+      await expectFree(world);
+      const backup = (await world.ports.store.get<Backup>(nightly))?.data;
+      expect({ at, count: (await objectsOf(world, vault)).length, state: backup?.state }).toEqual({
+        at,
+        count: backup === undefined ? 0 : 3,
         state: backup && "ACTIVE",
       });
       if (!isMet()) break;

@@ -472,6 +472,48 @@ const stories: Story[] = [
       });
     },
   },
+  {
+    name: "a backup that a window puts off",
+    async prepare(world) {
+      await withSource(world);
+      const doc = await world.ports.store.get<Instance>(instanceName("orders"));
+      if (doc === undefined) throw new Error("there is no instance");
+      const wednesday = { day: "WEDNESDAY", startTime: { hours: 23, minutes: 0 }, durationSeconds: 3660 } as const;
+      const maintenancePolicy = { weeklyMaintenanceWindow: [wednesday], timeZone: "Etc/UTC" }; // it ends in a minute
+      const data = { ...doc.data, maintenancePolicy };
+      await world.ports.store.commit([{ kind: "put", path: doc.path, data, updateTime: doc.updateTime }]);
+    },
+    begin: {
+      "backup.v1.requested": { instance: "orders", backupId: "nightly", backupType: "AUTOMATED", requestId: "r1" },
+    },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+      const [operation] = await operations(world, "backup");
+      const { postponed, createTime = "", deadlineTime = "" } = operation ?? {};
+      if (postponed !== undefined) expect(postponed.until).toBe("2026-01-01T00:01:00.000Z");
+      // Put off once, if its first delivery got so far before the window ended.
+      const moved = (Date.parse(deadlineTime) - Date.parse(createTime)) / 1000 - 6 * 3600;
+      expect(moved >= 0 && moved <= 60).toBe(true);
+    },
+  },
+  {
+    name: "a reconciliation with much to do",
+    async prepare(world) {
+      await withSource(world);
+      await world.clock.advance(2.5 * 3_600_000);
+    },
+    begin: { "reconciliation.v1.requested": { requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "schedule");
+      await expectRest(world, "backup");
+      const changes = (await operations(world, "schedule")).map(({ error }) => error);
+      expect(changes.filter((error) => error !== undefined)).toEqual([]);
+      expect(await world.ports.scheduler.list()).toMatchObject([{ id: "valkeep-backup-orders", state: "ENABLED" }]);
+      const backups = await world.ports.store.query<Backup>({ collection: "backups", group: true });
+      expect(backups.map(({ data }) => [data.state, data.backupType])).toEqual([["ACTIVE", "AUTOMATED"]]);
+    },
+  },
 ];
 
 /** The backup is whole in a bucket, and on record there as it is. */

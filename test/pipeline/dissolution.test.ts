@@ -129,6 +129,12 @@ describe("the deletion of a collection", () => {
     expect(await states()).toEqual(["ACTIVE", "ACTIVE"]);
   });
 
+  it("is not refused for a schedule whose backups are kept for no time", async () => {
+    const automatedBackupConfig = { ...instanceOf("orders", "").automatedBackupConfig, retentionSeconds: 0 };
+    await change<Instance>(instanceName("orders"), { automatedBackupConfig });
+    expect((await ask("dissolution.v1.requested", confirmed)).response).toMatchObject({ deleted: 2 });
+  });
+
   it("leaves what was held meanwhile, and then the collection too", async () => {
     await world.events.publish({ type: "dissolution.v1.requested", data: confirmed, attributes: {} });
     for (const message of world.events.take()) await world.deliver(message);

@@ -13,6 +13,8 @@ export async function inOrder(): Promise<World> {
   const job = { timeZone: "Etc/UTC", data: {}, state: "ENABLED" as const };
   await world.ports.scheduler.put({ ...job, id: "valkeep-tick", cron: "* * * * *", type: "tick.v1" });
   await world.ports.scheduler.put({ ...job, id: "valkeep-sweep", cron: "17 * * * *", type: "sweep.v1.requested" });
+  const type = "reconciliation.v1.requested" as const;
+  await world.ports.scheduler.put({ ...job, id: "valkeep-reconciliation", cron: "13,43 * * * *", type });
   await ask(world, "instance.v1.changed");
   await ask(world, "backup.v1.requested");
   return world;

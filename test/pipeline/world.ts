@@ -4,6 +4,7 @@ import { watch as lookOut } from "../../functions/watch.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import { type EventType, routes } from "../../shared/backup/event.ts";
 import { instanceName } from "../../shared/backup/name.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
 import { createVirtualClock } from "../../shared/memory/clock.ts";
 import { createMemoryEvents, type PublishedMessage } from "../../shared/memory/events.ts";
 import { createSequentialIds } from "../../shared/memory/ids.ts";
@@ -183,8 +184,9 @@ export function createWorld() {
   }
 
   async function isQuiet(): Promise<boolean> {
-    const running = await ports.store.query({ collection: "operations", where: [["done", "==", false]] });
     const soon = new Date(clock.now() + 60_000).toISOString();
+    const open = await ports.store.query<Operation>({ collection: "operations", where: [["done", "==", false]] });
+    const running = open.filter(({ data }) => (data.postponed?.until ?? "") <= soon);
     const outbox = await ports.store.query({ collection: "outbox", where: [["relayTime", "<=", soon]] });
     return running.length === 0 && outbox.length === 0;
   }

@@ -1,3 +1,4 @@
+import type { ScheduleFlags } from "../../../shared/backup/automated-backup.ts";
 import type { Instance } from "../../../shared/backup/backup.ts";
 import { changedExportPolicy, withExportPolicy } from "../../../shared/backup/export-policy.ts";
 import { newInstance } from "../../../shared/backup/instance.ts";
@@ -35,7 +36,7 @@ export const create = command({
       const fresh = newInstance({ ...asked, location: settings.location ?? location }, uid, change.now);
       const instance = withExportPolicy(fresh, exporting, ports.settings);
       change.put(instance.name, instance);
-      tellOfDisabled(instance, flags, session.say);
+      tellOfDisabled(instance, settings, session.say);
     });
     return await conclude(name, flags.async, ports, session, () => instanceName(id));
   },
@@ -43,10 +44,10 @@ export const create = command({
 
 function tellOfDisabled(
   { automatedBackupConfig }: Instance,
-  flags: { "fixed-frequency-schedule-start-time-hours": string | undefined },
+  settings: ScheduleFlags,
   say: (line: string) => void,
 ): void {
   if (automatedBackupConfig.automatedBackupMode === "ENABLED") return;
-  if (flags["fixed-frequency-schedule-start-time-hours"] === undefined) return;
+  if ((settings.startTimeHours ?? settings.cron ?? settings.snapshotWindow) === undefined) return;
   say("automated backups are disabled: --automated-backup-config-mode=enabled takes them");
 }

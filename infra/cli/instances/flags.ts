@@ -42,10 +42,36 @@ export const settingFlags = {
     value: "HOURS",
     help: "the hour of the daily backup, 0 to 23 in UTC",
   },
+  "automated-backup-config-cron": {
+    type: "string",
+    value: "CRON",
+    help: "in place of the hour: five fields, such as '*/15 * * * *'",
+  },
+  "automated-backup-config-time-zone": {
+    type: "string",
+    value: "ZONE",
+    help: "of the cron, such as Asia/Tokyo; Etc/UTC where absent",
+  },
+  "automated-backup-config-snapshot-window": {
+    type: "string",
+    value: "HH:MM-HH:MM",
+    help: "in place of the hour: once a day somewhere within, in UTC, at least 60 minutes",
+  },
   "automated-backup-config-retention": {
     type: "string",
     value: "DAYS",
-    help: "how long automated backups are kept, 1d to 365d; 35d where absent",
+    help: "how long automated backups are kept, 1d to 365d, 0d to take none; 35d where absent",
+  },
+  "maintenance-window": {
+    type: "string",
+    value: "WINDOWS",
+    help: "weekly, such as sun:23:00-mon:01:30, several with commas; default: nights and the weekend; or none",
+  },
+  "maintenance-time-zone": { type: "string", value: "ZONE", help: "of the windows; Etc/UTC where absent" },
+  "maintenance-backup-policy": {
+    type: "string",
+    value: "POLICY",
+    help: "a scheduled backup in a window: avoid (the default: after it), avoid-before, ignore",
   },
   "backup-objective": {
     type: "string",
@@ -71,8 +97,14 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
     ...(await accessOf(flags)),
     automatedBackupMode: flags["automated-backup-config-mode"],
     startTimeHours: flags["fixed-frequency-schedule-start-time-hours"],
+    cron: flags["automated-backup-config-cron"],
+    timeZone: flags["automated-backup-config-time-zone"],
+    snapshotWindow: flags["automated-backup-config-snapshot-window"],
     retention: flags["automated-backup-config-retention"],
     backupObjective: flags["backup-objective"],
+    maintenanceWindow: flags["maintenance-window"],
+    maintenanceTimeZone: flags["maintenance-time-zone"],
+    maintenanceBackupPolicy: flags["maintenance-backup-policy"],
     deletionProtectionEnabled: flags["deletion-protection-enabled"],
   };
 }

@@ -1,4 +1,4 @@
-import type { Instance } from "../../../shared/backup/backup.ts";
+import type { AutomatedBackupConfig, Instance } from "../../../shared/backup/backup.ts";
 import { parseInstanceName } from "../../../shared/backup/name.ts";
 import { scheduleOf } from "../../../shared/backup/schedule.ts";
 import type { Cell } from "../cell.ts";
@@ -21,14 +21,22 @@ export const list = command({
 
 const optional = [
   ...["caCertificate", "authUser", "authSecret", "nodeType", "engineVersion", "restoring"],
-  "automatedBackupConfig.fixedFrequencySchedule",
+  ...["fixedFrequencySchedule", "cronSchedule", "snapshotWindow", "changeTime"].map(
+    (field) => `automatedBackupConfig.${field}`,
+  ),
+  ...["maintenancePolicy", "state"],
 ];
 
 function rowOf(instance: Instance): Cell[] {
   const { name, endpoint, mode, location, automatedBackupConfig } = instance;
-  const hours = automatedBackupConfig.fixedFrequencySchedule?.startTime.hours ?? 0;
   const isScheduled = scheduleOf(instance) !== undefined;
-  const due = isScheduled ? `daily at ${String(hours).padStart(2, "0")}:00 UTC` : "on demand";
+  const due = isScheduled ? dueText(automatedBackupConfig) : "on demand";
   const days = automatedBackupConfig.retentionSeconds / 86_400;
   return [parseInstanceName(name), endpoint, mode, location, due, isScheduled ? `${days} d` : ""];
+}
+
+function dueText({ cronSchedule, snapshotWindow, fixedFrequencySchedule }: AutomatedBackupConfig): string {
+  if (cronSchedule !== undefined) return `${cronSchedule.cron} ${cronSchedule.timeZone}`;
+  if (snapshotWindow !== undefined) return `daily within ${snapshotWindow} UTC`;
+  return `daily at ${String(fixedFrequencySchedule?.startTime.hours ?? 0).padStart(2, "0")}:00 UTC`;
 }

@@ -16,20 +16,26 @@ export const update = command({
     endpoint: { type: "string", value: "HOST:PORT", help: "where it answers" },
     ...settingFlags,
     ...exportFlags,
+    state: {
+      type: "string",
+      value: "STATE",
+      help: "updating, while somebody works at it: no backup starts; or active",
+    },
     "clear-auth": { type: "boolean", help: "forget the user and the reference to the password" },
     ...asyncFlag,
   },
   example: "valkeep instances update orders --automated-backup-config-retention=30d",
 
   async run({ positionals: { INSTANCE: id }, flags }, session) {
-    const settings = { endpoint: flags.endpoint, ...(await settingsOf(flags)), clearAuth: flags["clear-auth"] };
+    const own = { endpoint: flags.endpoint, state: flags.state, clearAuth: flags["clear-auth"] };
+    const settings = { ...own, ...(await settingsOf(flags)) };
     const exporting = exportSettingsOf(flags);
     if ([...Object.values(settings), ...Object.values(exporting)].every((value) => value === undefined))
       throw new StatusError("INVALID_ARGUMENT", "nothing is to be changed: give a flag");
     const { ports } = await session.connect();
     const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
       const before = await registeredIn(change, id);
-      const after = withExportPolicy(changedInstance(before, settings), exporting, ports.settings);
+      const after = withExportPolicy(changedInstance(before, settings, change.now), exporting, ports.settings);
       if (isReachedAnew(before, after)) await assertIdle(change, before);
       change.put(after.name, after);
     });

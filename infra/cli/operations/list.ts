@@ -32,13 +32,20 @@ export const list = command({
 });
 
 const optional = [
-  ...["requestId", "endTime", "error", "response", "plan", "checks", "dryRunTarget"],
+  ...["requestId", "cause", "postponed", "endTime", "error", "response", "plan", "checks", "dryRunTarget"],
   ...["progress.doneBytes", "progress.totalBytes"],
 ];
 
-function rowOf({ name, target, createTime, endTime, done, error, progress }: Operation): Cell[] {
-  const state = done ? (error?.code ?? "DONE") : `at ${progress.step}`;
+function rowOf(operation: Operation): Cell[] {
+  const { name, target, createTime, endTime, done, error } = operation;
+  const state = done ? (error?.code ?? "DONE") : stateText(operation);
   return [shortName(name), target, state, time(createTime), time(endTime)];
+}
+
+/** Once its first step is through, what it waited for is over. */
+function stateText({ progress, request, postponed }: Operation): string {
+  const isWaiting = postponed !== undefined && progress.step === request.type;
+  return isWaiting ? `postponed until ${postponed.until}` : `at ${progress.step}`;
 }
 
 /** The newest ones, until as many as are wanted match; all of them where they are to be sorted otherwise. */

@@ -127,7 +127,7 @@ async function register(instance: Instance, isDry: boolean, change: Change): Pro
 
 async function registerAnew(id: string, said: InstanceFlags, isDry: boolean, change: Change): Promise<void> {
   const before = await registeredIn(change, id);
-  const after = changedInstance(before, said);
+  const after = changedInstance(before, said, change.now);
   if (isDry) {
     change.operation.dryRunTarget = after;
     return;

@@ -1,4 +1,5 @@
 import { Cron } from "croner";
+import { isUnixCron } from "../../../shared/backup/schedule.ts";
 import { StatusError } from "../../../shared/error.ts";
 
 /** A job of Cloud Scheduler as it is kept on disk. Times are RFC 3339, `data` is base64, durations are milliseconds. */
@@ -71,20 +72,16 @@ export function retryDelay(config: RetryConfig, retry: number, elapsedMs: number
   return Math.min(config.minBackoffMs * 2 ** doublings * steps, config.maxBackoffMs);
 }
 
-/** Of croner's dialect only what unix-cron has: digits, `* , - /`, names of months and of days. */
-const cronField = /^(?:[\d*,/-]|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)+$/i;
-
 function cronOf({ schedule, timeZone }: Job): Cron {
   if (/^every\s/i.test(schedule)) throw new StatusError("UNIMPLEMENTED", "schedules in App Engine's cron syntax");
-  const fields = schedule.trim().split(/\s+/);
   const shown = `Schedule or time zone is invalid: "${schedule}" in "${timeZone}"`;
-  if (fields.length !== 5 || !fields.every((field) => cronField.test(field))) {
+  if (!isUnixCron(schedule)) {
     throw invalid(`${shown}: expected five fields of unix-cron`);
   }
   try {
     // croner takes an unknown zone without a word until it is asked for a time.
     Intl.DateTimeFormat("en", { timeZone });
-    return new Cron(fields.join(" "), { timezone: timeZone, mode: "5-part" });
+    return new Cron(schedule.trim(), { timezone: timeZone, mode: "5-part" });
   } catch (error) {
     throw invalid(`${shown}: ${error instanceof Error ? error.message : String(error)}`);
   }
