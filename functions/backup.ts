@@ -12,7 +12,7 @@ import type { Server } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { writerOf } from "../shared/pipeline/take-target.ts";
-import { awaitTurn } from "../shared/pipeline/turn.ts";
+import { awaitTurn, occupied } from "../shared/pipeline/turn.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for each. */
 export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({
@@ -32,8 +32,9 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
     const createTime = change.operation.postponed === undefined ? askTime : change.now;
     const writer = await writerOf(change, instance);
     if (writer !== undefined)
-      throw new StatusError(
-        "FAILED_PRECONDITION",
+      throw occupied(
+        change,
+        data,
         `${instance.name} is being restored by ${writer}: it is backed up once that is over`,
       );
     const collection =
@@ -41,13 +42,14 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
       emptyCollection({ instance: instance.name, instanceUid: instance.uid, location: instance.location }, createTime);
     const other = await lockedBy(collection.creating, change);
     if (other !== undefined)
-      throw new StatusError(
-        "FAILED_PRECONDITION",
+      throw occupied(
+        change,
+        data,
         `${instance.name} is being backed up by ${other}: one backup at a time; wait for it or cancel it`,
       );
     const deleter = await lockedBy(collection.deleting, change);
     if (deleter !== undefined)
-      throw new StatusError("FAILED_PRECONDITION", `${collection.name} is being deleted by ${deleter}: wait for it`);
+      throw occupied(change, data, `${collection.name} is being deleted by ${deleter}: wait for it`);
     const held = change.operation.holds.find(({ kind }) => kind === "draft")?.path;
     const name = held ?? backupName(data.instance, data.backupId ?? automaticBackupId(createTime, instance.uid));
     const existing = await change.read<Backup>(name);

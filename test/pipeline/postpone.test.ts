@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { steps } from "../../functions/steps.ts";
 import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import { emptyCollection } from "../../shared/backup/collection.ts";
 import type { EventMap } from "../../shared/backup/event.ts";
 import type { MaintenancePolicy } from "../../shared/backup/maintenance.ts";
 import { changedMaintenance } from "../../shared/backup/maintenance-flags.ts";
@@ -8,6 +9,7 @@ import { collectionName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { handle } from "../../shared/pipeline/handle.ts";
+import { newOperation } from "../../shared/pipeline/identity.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { scheduledRequest } from "../../shared/pipeline/runs.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
@@ -44,6 +46,10 @@ const windowed = (windows: string, backupPolicy = "avoid"): { maintenancePolicy:
   if (maintenancePolicy === undefined) throw new Error("no policy");
   return { maintenancePolicy };
 };
+
+const scheduled = (cronSchedule: typeof hourly) => ({
+  automatedBackupConfig: { automatedBackupMode: "ENABLED" as const, retentionSeconds: 86_400, cronSchedule },
+});
 
 /** Asks as the schedule's job does, at this moment. */
 async function fire(schedule = hourly, ports: Ports = world.ports): Promise<void> {
@@ -292,6 +298,77 @@ describe("an instance that is UPDATING", () => {
       },
     });
     expect(await backups()).toEqual([]);
+  });
+});
+
+it("of runs that waited across a change of the schedule only the latest starts", async () => {
+  await register({ ...windowed("wed:23:00-thu:03:00"), ...scheduled(hourly) });
+  await fire();
+  await pass(30);
+  const other = { cron: "15 * * * *", timeZone: "Etc/UTC" };
+  await change(scheduled(other));
+  await pass(45);
+  await fire(other);
+  await pass(106);
+  const [first, second] = await operations();
+  expect(first).toMatchObject({ done: true, response: { supersededBy: second?.name } });
+  expect(await backups()).toHaveLength(1);
+});
+
+describe("a scheduled backup whose instance is occupied", () => {
+  /** An Operation that is still going on. */
+  const alive = async (id: string): Promise<string> => {
+    const now = new Date(world.clock.now()).toISOString();
+    const type = id.startsWith("restore") ? "restore.v1.requested" : "backup.v1.requested";
+    const whenever = { until: "2027-01-01T00:00:00.000Z", reason: "nobody works at it here" };
+    const data = { ...newOperation(type, { instance: "orders" }, id, now), postponed: whenever, cause: "occupier" };
+    const operation = { ...data, deadlineTime: "2027-01-01T00:00:00.000Z" };
+    await world.ports.store.commit([{ kind: "create", path: operation.name, data: operation }]);
+    return operation.name;
+  };
+  const end = (name: string) => endOperation(world.ports, name, new StatusError("CANCELLED", "by hand"), true);
+  const run = async () => (await operations()).filter(({ cause }) => cause !== "occupier");
+
+  it.each([
+    ["a restore", "restore-1", "restored", () => change({ restoring: "operations/restore-1" })],
+    [
+      "another backup",
+      "backup-1",
+      "backed up",
+      async () => {
+        const name = collectionName("orders");
+        const own = { instance: "instances/orders", instanceUid: "orders00", location: "asia-northeast1" };
+        const data = { ...emptyCollection(own, "2026-01-01T00:00:00.000Z"), creating: "operations/backup-1" };
+        await world.ports.store.commit([{ kind: "create", path: name, data }]);
+      },
+    ],
+  ])("by %s for hours is taken once that is over", async (_, id, doing, occupy) => {
+    await register({});
+    const occupier = await alive(id);
+    await occupy();
+    await fire({ cron: "0 0 * * *", timeZone: "Etc/UTC" });
+    expect(await run()).toMatchObject([
+      {
+        done: false,
+        holds: [],
+        postponed: { until: "2026-01-01T00:10:00.000Z", reason: expect.stringContaining(`is being ${doing} by`) },
+        deadlineTime: "2026-01-01T06:00:00.000Z",
+      },
+    ]);
+    await pass(125);
+    expect(await backups()).toEqual([]);
+    await end(occupier);
+    await pass(10);
+    expect(await backups()).toMatchObject([
+      { state: "ACTIVE", createTime: expect.stringMatching(/^2026-01-01T02:[12]0/) },
+    ]);
+    expect(await run()).toMatchObject([{ done: true, response: { backup: expect.any(String) } }]);
+  });
+
+  it("is refused where a person asks", async () => {
+    await register({ restoring: await alive("restore-1") });
+    await ask({ instance: "orders" });
+    expect(await run()).toMatchObject([{ error: { code: "FAILED_PRECONDITION" } }]);
   });
 });
 
