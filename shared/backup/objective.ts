@@ -1,6 +1,8 @@
 import type { Backup, Instance } from "./backup.ts";
+import { later } from "./duration.ts";
 import type { Symptom } from "./finding.ts";
-import { longestGap, scheduleOf } from "./schedule.ts";
+import { windowAt } from "./maintenance.ts";
+import { assertSchedule, longestGap, scheduleOf } from "./schedule.ts";
 
 /** What a scheduled backup may take beyond its gap before it is missed, in seconds. */
 const allowance = 2 * 3600;
@@ -28,9 +30,11 @@ export const ageOf = (newest: Backup | undefined, instance: Instance, now: strin
 
 /** The symptom of an instance whose newest verified backup is older than its objective. */
 export function overdue(instance: Instance, newest: Backup | undefined, now: string): Symptom[] {
-  const objective = objectiveOf(instance, now);
   const age = ageOf(newest, instance, now);
-  if (objective === undefined || age <= objective) return [];
+  if (isFresh(instance, age)) return [];
+  const objective = objectiveOf(instance, now);
+  if (objective === undefined || age <= objective || ageOf(newest, instance, heldBackSince(instance, now)) <= objective)
+    return [];
   const last =
     newest === undefined ? "there is no verified backup" : `the newest verified backup is of ${newest.createTime}`;
   return [
@@ -41,4 +45,22 @@ export function overdue(instance: Instance, newest: Backup | undefined, now: str
       advice: "See valkeep operations list for what failed, then valkeep backups create.",
     },
   ];
+}
+
+/** Whether no schedule could ask for more. Of a fleet in order nearly all are: the longest gap costs milliseconds of each. */
+function isFresh(instance: Instance, age: number): boolean {
+  const schedule = scheduleOf(instance);
+  if (instance.backupObjective !== undefined || schedule === undefined || age > allowance) return false;
+  assertSchedule(schedule);
+  return true;
+}
+
+/**
+ * Since when a maintenance window has held the scheduled backup back, or left it no time yet after its end; else `now`. An
+ * objective that was set by hand asks for no window.
+ */
+function heldBackSince({ backupObjective, maintenancePolicy: policy }: Instance, now: string): string {
+  if (backupObjective !== undefined || policy === undefined || policy.backupPolicy === "IGNORE") return now;
+  const span = windowAt(policy, now) ?? windowAt(policy, later(now, -allowance));
+  return span?.startTime ?? now;
 }

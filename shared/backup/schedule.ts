@@ -87,12 +87,12 @@ export function isUnixCron(cron: string): boolean {
 /** How far runs are looked at: weeks and, for those that seldom come, so many runs show every gap that there is. */
 const horizon = { milliseconds: 35 * 86_400_000, leastRuns: 13, mostRuns: 1000 };
 
-/** The longest time between two runs of a schedule that follow each other, in seconds. */
+/** The longest time between two runs of a schedule that follow each other, in seconds, from the last run on. */
 export function longestGap(schedule: Schedule, now: string): number {
   const cron = cronOf(schedule);
   const end = Date.parse(now) + horizon.milliseconds;
   let longest = 0;
-  let last = cron.nextRun(new Date(now));
+  let last = cron.previousRuns(1, new Date(now))[0] ?? cron.nextRun(new Date(now));
   for (let run = 1; last !== null && run < horizon.mostRuns; run++) {
     if (last.getTime() > end && run > horizon.leastRuns) break;
     const next = cron.nextRun(last);

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
+import { changedMaintenance } from "../../shared/backup/maintenance-flags.ts";
 import { isCounted, objectiveOf, overdue } from "../../shared/backup/objective.ts";
 import { longestGap, slotOf } from "../../shared/backup/schedule.ts";
 import { instanceOf } from "../pipeline/world.ts";
@@ -49,6 +50,10 @@ describe("the longest gap of a schedule", () => {
     expect(hours(cron)).toBeCloseTo(expected, 6);
   });
 
+  it("is the one that is passing, where a thousand runs do not reach the next one like it", () => {
+    expect(hours("*/5 * * * 1-5", "Etc/UTC", "2026-01-17T12:00:00.000Z")).toBeCloseTo(48 + 1 / 12, 6);
+  });
+
   it("knows of the night that is an hour longer", () => {
     expect(hours("0 12 * * *", "Europe/Berlin", "2026-10-10T00:00:00.000Z")).toBe(25);
   });
@@ -81,6 +86,39 @@ describe("a missed backup", () => {
     const fresh = { ...instance, createTime: "2026-01-15T00:00:00.000Z" };
     expect(overdue(fresh, undefined, "2026-01-16T02:00:00.000Z")).toEqual([]);
     expect(overdue(fresh, undefined, "2026-01-16T02:00:01.000Z")[0]?.message).toMatch(/^there is no verified backup/);
+  });
+
+  const weekend = changedMaintenance(undefined, { maintenanceWindow: "fri:22:00-mon:06:00" }); // 16 to 19 January
+  const friday = { ...backup, createTime: "2026-01-16T02:00:00.000Z" };
+
+  it.each([
+    ["within the window", "2026-01-18T12:00:00.000Z", 0],
+    ["as the window ends", "2026-01-19T06:00:00.000Z", 0],
+    ["two hours after its end", "2026-01-19T08:00:00.000Z", 1],
+  ])("that its maintenance window holds back is none before it had its time after that: %s", (_, time, count) => {
+    const windowed = { ...instance, ...(weekend && { maintenancePolicy: weekend }) };
+    expect(overdue(windowed, friday, time)).toHaveLength(count);
+    const saturday = "2026-01-17T12:00:00.000Z";
+    expect(overdue({ ...windowed, backupObjective: 86_400 }, friday, saturday)).toHaveLength(1);
+    const ignoring = {
+      ...windowed,
+      ...(weekend && { maintenancePolicy: { ...weekend, backupPolicy: "IGNORE" as const } }),
+    };
+    expect(overdue(ignoring, friday, saturday)).toHaveLength(1);
+  });
+
+  it("that was one before the window began stays one", () => {
+    const windowed = { ...instance, ...(weekend && { maintenancePolicy: weekend }) };
+    expect(overdue(windowed, backup, "2026-01-17T12:00:00.000Z")[0]?.message).toMatch(/and 295200 s have passed$/);
+  });
+
+  it("is told of a fleet in order without a look at its schedules: their gaps cost 50 ms each", () => {
+    const cronSchedule = { cron: "0 * * * *", timeZone: "Etc/UTC" };
+    const automatedBackupConfig = { automatedBackupMode: "ENABLED" as const, retentionSeconds: 86_400, cronSchedule };
+    const hourly = { ...instance, automatedBackupConfig };
+    const started = performance.now();
+    for (let n = 0; n < 300; n++) expect(overdue(hourly, { ...backup, createTime: now }, now)).toEqual([]);
+    expect(performance.now() - started).toBeLessThan(3_000);
   });
 
   it.each([
