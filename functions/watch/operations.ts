@@ -83,8 +83,10 @@ async function failure(operation: Operation, { ports, time }: Round): Promise<Sy
     orderBy: { field: "endTime", direction: "asc" },
     limit: pageSize,
   });
-  // A refusal in between changed nothing.
-  if (since.some(({ data }) => data.error === undefined || data.hasFailed)) return undefined;
+  // A refusal in between changed nothing, nor did a dry run.
+  const settles = (other: Operation) =>
+    (other.error === undefined || other.hasFailed) && (!isDryRun(other) || isDryRun(operation));
+  if (since.some(({ data }) => settles(data))) return undefined;
   return {
     kind: "operation-failed",
     severity: "WARNING",
@@ -92,3 +94,5 @@ async function failure(operation: Operation, { ports, time }: Round): Promise<Sy
     advice: "Mend what it says, then valkeep operations retry.",
   };
 }
+
+const isDryRun = ({ request }: Operation): boolean => Object(request.data).dryRun === true;

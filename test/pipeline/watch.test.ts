@@ -439,6 +439,23 @@ describe("an Operation", () => {
     expect(await openKinds(world)).toEqual([]);
   });
 
+  it("that failed is not made up for by a dry run of the same", async () => {
+    const failed = { error: { code: "DATA_LOSS" as const, message: "x" }, hasFailed: true as const };
+    const restore = (id: string, data: object, fields: Partial<Operation>) => {
+      const request = { instance: "orders", gcsSourceUris: ["gs://inbox/a.rdb"], ...data };
+      const made = { ...newOperation("restore.v1.requested", request, id, ago(600)), done: true, ...fields };
+      return world.ports.store.commit([{ kind: "create", path: made.name, data: made }]);
+    };
+    await restore("restore-1", {}, { endTime: ago(500), ...failed });
+    await restore("restore-2", { dryRun: true }, { endTime: ago(400) });
+    await world.look();
+    expect(await openKinds(world)).toEqual(["operation-failed operations/restore-1"]);
+    await restore("restore-3", {}, { endTime: ago(300) });
+    await world.clock.advance(1_000);
+    await world.look();
+    expect(await openKinds(world)).toEqual([]);
+  });
+
   it("that failed again has one finding, the newest", async () => {
     server.sends = Buffer.from("nonsense");
     for (let round = 0; round < 3; round++) {
