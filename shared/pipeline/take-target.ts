@@ -1,5 +1,5 @@
-import type { Endpoint, Instance } from "../backup/backup.ts";
-import { endpointName } from "../backup/name.ts";
+import type { BackupCollection, Endpoint, Instance } from "../backup/backup.ts";
+import { collectionName, endpointName, parseInstanceName } from "../backup/name.ts";
 import { StatusError } from "../error.ts";
 import type { Change } from "./change.ts";
 import { lockedBy } from "./held.ts";
@@ -14,10 +14,27 @@ export async function takeTarget(change: Change, instanceId: string): Promise<vo
   const instance = await registered(change, instanceId);
   const name = endpointName(instance.endpoint);
   await assertFree(change, instance);
+  await assertNotRead(change, instance);
   change.put(instance.name, { ...instance, restoring: change.operation.name });
   change.hold({ kind: "lock", path: instance.name, field: "restoring" });
   change.put(name, { name, restoring: change.operation.name } satisfies Endpoint);
   change.hold({ kind: "endpoint", path: name });
+}
+
+/**
+ * FAILED_PRECONDITION while a backup of the instance is being taken: of half of what is restored it would be the newest one. Its
+ * admission writes the collection, so that is written here too, unchanged: of two at once one meets the other.
+ */
+async function assertNotRead(change: Change, { name }: Instance): Promise<void> {
+  const collection = await change.read<BackupCollection>(collectionName(parseInstanceName(name)));
+  if (collection === undefined) return;
+  const reader = await lockedBy(collection.creating, change);
+  if (reader !== undefined)
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      `${name} is being backed up by ${reader}: it is restored once that is over; wait for it or cancel it`,
+    );
+  change.put(collection.name, collection);
 }
 
 /** FAILED_PRECONDITION while another restore writes into the instance, or into its endpoint. Takes nothing. */

@@ -56,6 +56,30 @@ describe("a restore", () => {
     expect(world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.size).toBe(0);
   });
 
+  it("is refused while its target is being backed up, or half of it would be the newest verified backup", async () => {
+    await world.events.publish({ type: "backup.v1.requested", data: { instance: "copy" }, attributes: {} });
+    for (const message of world.events.take()) await world.deliver(message);
+    world.events.take(); // its shards wait
+    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
+    expect(operation?.error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringMatching(/^instances\/copy is being backed up by operations\/backup-/),
+    });
+    const again = await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
+    expect(again?.error).toBeUndefined();
+  });
+
+  it("and a backup of its target are not both admitted when they are asked for at the same moment", async () => {
+    await ask("backup.v1.requested", { instance: "copy" });
+    await world.clock.advance(60_000);
+    await world.events.publish({ type: "backup.v1.requested", data: { instance: "copy" }, attributes: {} });
+    const data = { instance: "copy", backup: nightly, allowShrink: true };
+    await world.events.publish({ type: "restore.v1.requested", data, attributes: {} });
+    await Promise.all(world.events.take().map((message) => world.deliver(message)));
+    const last = (await operations()).filter(({ createTime }) => createTime > "2026-01-01T00:00:30.000Z");
+    expect(last.map(({ error }) => error?.code).sort()).toEqual(["FAILED_PRECONDITION", undefined]);
+  });
+
   it("names the connections of each part apart: the fence of one must not cut another", async () => {
     const seen: LoadOptions[] = [];
     onLoad((load) => async (instance, source, options, signal) => {
