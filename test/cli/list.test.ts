@@ -49,12 +49,41 @@ async function listed(...words: string[]): Promise<string[]> {
 }
 
 describe("every list", () => {
-  it.each(["instances", "backups", "collections", "operations", "schedules"])("of %s takes the flags", async (noun) => {
+  it.each([
+    "instances",
+    "backups",
+    "collections",
+    "operations",
+    "schedules",
+    "findings",
+  ])("of %s takes the flags", async (noun) => {
     for (const flags of [["--filter=name=x AND NOT state=y"], ["--sort-by=~name,state"], ["--limit=1"]]) {
       const { exitCode, stderr } = await list([noun, "list", ...flags]);
       expect([exitCode, stderr]).toEqual([0, `no ${noun}\n`]);
     }
   });
+
+  it.each([
+    ["operations", "hasFailed"],
+    ["operations", "progress.resume"],
+    ["backups", "deferredBy"],
+    ["backups", "reviewTime"],
+  ])("of %s may be asked for %s before any of them has it", async (noun, field) => {
+    await backup("a", 1);
+    await operation(1);
+    for (const flag of [`--filter=${field}:*`, `--sort-by=${field}`])
+      expect(await list([noun, "list", flag])).toMatchObject({ exitCode: 0 });
+  });
+
+  it.each([
+    ["instances", "exportPolicy.gcsBucket", "instances/orders"],
+    ["instances", "backupObjective", "instances/orders"],
+    ["collections", "deleting", "backupCollections/orders"],
+  ])("of %s may be asked for %s before any of them has it, too", async (noun, field, path) => {
+    await world.ports.store.commit([{ kind: "create", path, data: { ...instanceOf("orders", "h:1"), name: path } }]);
+    expect(await list([noun, "list", `--filter=${field}:*`])).toMatchObject({ exitCode: 0 });
+  });
+
   it.each([
     [["--filter=state"], /^--filter: malformed filter at character 6: expected =/],
     [["--filter="], /^--filter: malformed filter at character 1: expected a field/],

@@ -4,6 +4,7 @@ import { type Cell, size, time } from "../cell.ts";
 import { command } from "../command.ts";
 import { printSelection } from "../list.ts";
 import { readInstanceId, shortBackupName } from "../names.ts";
+import { optionalFields } from "../optional.ts";
 import { selectionFlags } from "../selection.ts";
 
 export const list = command({
@@ -23,14 +24,10 @@ export const list = command({
   },
 });
 
-const optional: (keyof Backup)[] = [
-  "engineVersion",
-  "nodeType",
-  "hold",
-  "purgeTime",
-  "deferredUntil",
-  "purgeStartTime",
-];
+const optional = optionalFields<Backup>({
+  ...{ engineVersion: true, nodeType: true, reviewTime: true, hold: true },
+  ...{ purgeTime: true, deferredUntil: true, deferredBy: true, purgeStartTime: true },
+});
 
 const rowOf = (backup: Backup): Cell[] => [
   shortBackupName(backup.name),

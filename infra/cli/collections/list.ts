@@ -3,6 +3,7 @@ import { amount, type Cell, size, time } from "../cell.ts";
 import { command } from "../command.ts";
 import { printSelection } from "../list.ts";
 import { shortName } from "../names.ts";
+import { optionalFields } from "../optional.ts";
 import { selectionFlags } from "../selection.ts";
 
 export const list = command({
@@ -19,7 +20,10 @@ export const list = command({
   },
 });
 
-const optional: (keyof BackupCollection)[] = ["lastBackupTime", "retentionPolicy", "kmsKey", "creating", "deleteTime"];
+const optional = optionalFields<BackupCollection>({
+  ...{ lastBackupTime: true, retentionPolicy: true, lastExport: true, kmsKey: true, reviewTime: true },
+  ...{ keepsExpired: true, sweeping: true, creating: true, deleting: true, deleteTime: true },
+});
 
 const rowOf = (collection: BackupCollection): Cell[] => [
   shortName(collection.name),

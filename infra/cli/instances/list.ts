@@ -4,6 +4,7 @@ import { scheduleOf } from "../../../shared/backup/schedule.ts";
 import type { Cell } from "../cell.ts";
 import { command } from "../command.ts";
 import { printSelection } from "../list.ts";
+import { optionalFields } from "../optional.ts";
 import { selectionFlags } from "../selection.ts";
 
 export const list = command({
@@ -20,11 +21,13 @@ export const list = command({
 });
 
 const optional = [
-  ...["caCertificate", "authUser", "authSecret", "nodeType", "engineVersion", "restoring"],
-  ...["fixedFrequencySchedule", "cronSchedule", "snapshotWindow", "changeTime"].map(
-    (field) => `automatedBackupConfig.${field}`,
-  ),
-  ...["maintenancePolicy", "state"],
+  ...optionalFields<Instance>({
+    ...{ caCertificate: true, authUser: true, authSecret: true, nodeType: true, engineVersion: true, restoring: true },
+    ...{ exportPolicy: true, backupObjective: true, maintenancePolicy: true, state: true },
+  }),
+  ...optionalFields<AutomatedBackupConfig>({
+    ...{ fixedFrequencySchedule: true, cronSchedule: true, snapshotWindow: true, changeTime: true },
+  }).map((field) => `automatedBackupConfig.${field}`),
 ];
 
 function rowOf(instance: Instance): Cell[] {

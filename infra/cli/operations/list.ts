@@ -1,4 +1,4 @@
-import type { Operation } from "../../../shared/backup/operation.ts";
+import type { Operation, Progress } from "../../../shared/backup/operation.ts";
 import type { Doc, Query, Store } from "../../../shared/pipeline/ports.ts";
 import { type Cell, time } from "../cell.ts";
 import { command } from "../command.ts";
@@ -6,6 +6,7 @@ import { matches } from "../filter/match.ts";
 import { parseFilter } from "../filter/parse.ts";
 import { printSelection } from "../list.ts";
 import { shortName } from "../names.ts";
+import { optionalFields } from "../optional.ts";
 import { type SelectionFlags, selectionFlags } from "../selection.ts";
 
 /** How many are shown where nobody says: an operation is kept for 90 days, and the last ones are those that matter. */
@@ -32,8 +33,11 @@ export const list = command({
 });
 
 const optional = [
-  ...["requestId", "cause", "postponed", "endTime", "error", "response", "plan", "checks", "dryRunTarget"],
-  ...["progress.doneBytes", "progress.totalBytes"],
+  ...optionalFields<Operation>({
+    ...{ requestId: true, cause: true, postponed: true, endTime: true, error: true, hasFailed: true, response: true },
+    ...{ checks: true, plan: true, dryRunTarget: true },
+  }),
+  ...optionalFields<Progress>({ doneBytes: true, totalBytes: true, resume: true }).map((field) => `progress.${field}`),
 ];
 
 function rowOf(operation: Operation): Cell[] {

@@ -2,6 +2,7 @@ import type { Job } from "../../../shared/pipeline/ports.ts";
 import { type Cell, time } from "../cell.ts";
 import { command } from "../command.ts";
 import { printSelection } from "../list.ts";
+import { optionalFields } from "../optional.ts";
 import { selectionFlags } from "../selection.ts";
 
 export const list = command({
@@ -17,7 +18,7 @@ export const list = command({
   },
 });
 
-const optional: (keyof Job)[] = ["scheduleTime", "lastAttemptTime"];
+const optional = optionalFields<Job>({ scheduleTime: true, lastAttemptTime: true });
 
 const rowOf = ({ id, state, type, cron, timeZone, scheduleTime, lastAttemptTime }: Job): Cell[] => [
   id,
