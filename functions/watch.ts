@@ -42,6 +42,7 @@ export async function watch(ports: Ports): Promise<void> {
     time: timeOf(clock.now()),
     signal: over.signal,
     inspected: before?.data.inspected,
+    reached: before?.data.reached,
   };
   for (const [what, looking] of Object.entries(looks))
     await alone(what, round, async () => {
@@ -54,8 +55,9 @@ export async function watch(ports: Ports): Promise<void> {
 }
 
 /** Where another round has ended meanwhile, what it has left is as good. */
-async function remember({ ports, time, inspected }: Round, updateTime: string | undefined): Promise<void> {
-  const data: WatchRecord = { time, ...(inspected !== undefined && { inspected }) };
+async function remember({ ports, time, inspected, reached }: Round, updateTime: string | undefined): Promise<void> {
+  const places = { ...(inspected !== undefined && { inspected }), ...(reached !== undefined && { reached }) };
+  const data: WatchRecord = { time, ...places };
   try {
     await ports.store.commit([
       updateTime === undefined

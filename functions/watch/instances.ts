@@ -16,29 +16,38 @@ const width = 6;
 const patience = 10_000;
 
 const serverKinds: readonly FindingKind[] = [...healthKinds, "instance-unreachable"];
+const ledgerKinds: readonly FindingKind[] = ["backup-overdue", ...jobKinds];
 
 /** What of an instance was found, and what could not be told. */
 type Part = Pick<Look, "symptoms" | "unread">;
 
 /**
- * Every instance, from where the last round's inspections ended: its newest backup, its job and, for the first of them, its
- * server. Ends early when the round's time is over; then the next one begins with what was left.
+ * The servers that have waited longest for an inspection, then of every instance its newest backup and its job, from where the
+ * last round's time was over. Ends early when the round's is; then the next one begins with what was left.
  */
 export async function* instanceLooks(round: Round): AsyncGenerator<Look> {
+  yield* serverLooks(round);
   const jobs = await allJobs(round);
+  for await (const instances of inTurn(round.ports.store, round.reached)) {
+    if (round.signal.aborted) return;
+    yield* await Promise.all(instances.map((instance) => ledgerLook(instance, round, jobs)));
+    round.reached = instances.at(-1)?.name;
+  }
+  round.reached = undefined;
+}
+
+async function* serverLooks(round: Round): AsyncGenerator<Look> {
   let left = inspections;
-  let reached = round.inspected;
-  for await (const instances of inTurn(round.ports.store, reached)) {
-    if (round.signal.aborted) break;
+  for await (const instances of inTurn(round.ports.store, round.inspected)) {
+    if (round.signal.aborted) return;
     const chosen = instances.slice(0, left);
     left -= chosen.length;
     yield* await Promise.all(
-      instances.map((instance) => instanceLook(instance, round, jobs, chosen.includes(instance))),
+      chosen.map(async (instance) => lookOf(instance, round, [await serverPart(instance, round)], ledgerKinds)),
     );
-    reached = instances.at(-1)?.name;
-    round.inspected = chosen.at(-1)?.name ?? round.inspected;
+    round.inspected = chosen.at(-1)?.name;
+    if (left === 0) return;
   }
-  if (round.signal.aborted) round.inspected = reached;
 }
 
 /** All jobs by their ids; `undefined` while the scheduler does not tell. */
@@ -65,25 +74,24 @@ async function* inTurn(store: Store, last: string | undefined): AsyncGenerator<I
   }
 }
 
-async function instanceLook(
-  instance: Instance,
-  round: Round,
-  jobs: ReadonlyMap<string, Job> | undefined,
-  isInspected: boolean,
-): Promise<Look> {
-  const { ports, time } = round;
-  const ledger = async () => overdue(instance, await newestVerified(ports.store, instance), time);
+async function ledgerLook(instance: Instance, round: Round, jobs: ReadonlyMap<string, Job> | undefined): Promise<Look> {
+  const { store } = round.ports;
+  const ledger = async () => overdue(instance, await newestVerified(store, instance), round.time);
   const job = async () => jobs && (await jobSymptoms(round, instance, jobs));
   const parts = await Promise.all([
     partOf(["backup-overdue"], alone(`backups of ${instance.name}`, round, ledger)),
     partOf(jobKinds, alone(`job of ${instance.name}`, round, job)),
-    isInspected ? serverPart(instance, round) : partOf(serverKinds, undefined),
   ]);
+  return lookOf(instance, round, parts, serverKinds);
+}
+
+/** What some parts come to, while nothing can be said of the `others`. */
+function lookOf({ name }: Instance, { time }: Round, parts: readonly Part[], others: readonly FindingKind[]): Look {
   return {
-    resource: instance.name,
+    resource: name,
     time,
     symptoms: parts.flatMap(({ symptoms }) => symptoms),
-    unread: parts.flatMap(({ unread }) => unread),
+    unread: [...parts.flatMap(({ unread }) => unread), ...others],
   };
 }
 

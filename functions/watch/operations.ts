@@ -10,16 +10,25 @@ const neglect = 900;
 /** For how long a failure is a finding, in seconds. */
 const failureLife = 86_400;
 const pageSize = 100;
-/** Failures of one day that are looked at. */
-const mostFailures = 200;
+/** Of what stands still, and of a day's failures, so many are told in one round: others want to be looked at, too. */
+const most = 200;
 
-/** The Operations that stand still, and those that have failed within the last day. */
+/**
+ * The Operations that stand still, and those that have failed within the last day. One in order has no finding yet, or it is
+ * one of those that are looked at again.
+ */
 export async function* operationLooks(round: Round): AsyncGenerator<Look> {
   const { store } = round.ports;
   const running = { collection: "operations", where: [["done", "==", false]], limit: pageSize } satisfies Query;
-  for (let after: Doc | undefined; ; ) {
+  let told = 0;
+  for (let after: Doc | undefined; told < most; ) {
     const page: Doc<Operation>[] = await store.query<Operation>({ ...running, ...(after && { after }) });
-    for (const { data } of page) yield* ifFaulty(await operationLook(data, round));
+    for (const { data } of page) {
+      const look = await operationLook(data, round);
+      if (look.symptoms.length === 0) continue;
+      told++;
+      yield look;
+    }
     after = page.at(-1);
     if (page.length < pageSize || round.signal.aborted) break;
   }
@@ -30,20 +39,18 @@ export async function* operationLooks(round: Round): AsyncGenerator<Look> {
       ["endTime", ">=", later(round.time, -failureLife)],
     ],
     orderBy: { field: "endTime", direction: "desc" },
-    limit: mostFailures,
+    limit: most,
   });
-  for (const { data } of failed) yield* ifFaulty(await operationLook(data, round));
+  for (const { data } of failed) {
+    const look = await operationLook(data, round);
+    if (look.symptoms.length > 0) yield look;
+  }
 }
 
 /** What is wrong with one Operation. */
 export async function operationLook(operation: Operation, round: Round): Promise<Look> {
   const symptom = operation.done ? await failure(operation, round) : await standstill(operation, round);
   return { resource: operation.name, time: round.time, symptoms: symptom === undefined ? [] : [symptom], unread: [] };
-}
-
-/** An Operation in order has no finding yet, or it is one of those that are looked at again. */
-function* ifFaulty(look: Look): Generator<Look> {
-  if (look.symptoms.length > 0) yield look;
 }
 
 async function standstill(operation: Operation, { ports, time }: Round): Promise<Symptom | undefined> {

@@ -8,8 +8,9 @@ export interface Round {
   time: string;
   /** Aborted when its time is over. */
   signal: AbortSignal;
-  /** The instance whose server was inspected last, or that was reached when the time was over: the next round goes on behind it. */
+  /** See `WatchRecord`. Two places: servers are inspected some at a time, everything else of all instances as far as the time goes. */
   inspected: string | undefined;
+  reached: string | undefined;
 }
 
 /** Nothing that goes wrong with one thing keeps the others from being looked at; then there is no answer. */

@@ -65,8 +65,10 @@ export interface Outcome {
 export interface WatchRecord {
   /** When the last round that came to its end began. */
   time: string;
-  /** The instance behind which the next round goes on. */
+  /** The instance whose server was inspected last: the next round inspects those behind it. */
   inspected?: string;
+  /** The instance whose backups and job were looked at last, if the time was over before all were. */
+  reached?: string;
 }
 
 export const watchRecord = "watches/last";

@@ -3,7 +3,7 @@ import { collectionName, parseInstanceName } from "../backup/name.ts";
 import { isCounted } from "../backup/objective.ts";
 import type { Doc, Store } from "./ports.ts";
 
-/** How many backups are read at a time; the newest is mostly the one. */
+/** How many backups are read at a time, behind the newest, which mostly is the one. */
 const pageSize = 20;
 
 /** The newest verified backup of an instance that could be restored. */
@@ -11,14 +11,15 @@ export async function newestVerified(store: Store, instance: Instance): Promise<
   const collection = `${collectionName(parseInstanceName(instance.name))}/backups`;
   let after: Doc | undefined;
   for (;;) {
+    const limit = after === undefined ? 1 : pageSize;
     const page: Doc<Backup>[] = await store.query<Backup>({
       collection,
       orderBy: { field: "createTime", direction: "desc" },
-      limit: pageSize,
+      limit,
       ...(after !== undefined && { after }),
     });
     const found = page.find(({ data }) => isCounted(data, instance));
-    if (found !== undefined || page.length < pageSize) return found?.data;
+    if (found !== undefined || page.length < limit) return found?.data;
     after = page.at(-1);
   }
 }

@@ -15,6 +15,7 @@ import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
+import type { Query } from "../../shared/pipeline/ports.ts";
 import { record } from "../../shared/pipeline/record.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { alerts, ask, change, endpoint, inOrder, open, openKinds, orders } from "./watched.ts";
@@ -422,6 +423,67 @@ describe("a round whose time is over", () => {
     await world.look();
     expect(await found()).toBe(500);
   });
+});
+
+describe("rounds that never come to their end", () => {
+  async function fleet(count: number): Promise<void> {
+    for (let n = 0; n < count; n++) {
+      const data = instanceOf(`fleet-${String(n).padStart(4, "0")}`, endpoint);
+      data.automatedBackupConfig = { automatedBackupMode: "DISABLED", retentionSeconds: 86_400 };
+      await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
+    }
+  }
+
+  /** Makes every query of these collections take so long. */
+  function slow(end: string, milliseconds: number): void {
+    const { query } = world.ports.store;
+    world.ports.store.query = async (asked) => {
+      if (asked.collection.endsWith(end)) await world.clock.sleep(milliseconds);
+      return await query(asked);
+    };
+  }
+
+  it("inspect every server in the end all the same", async () => {
+    await fleet(299);
+    slow("/backups", 9_600); // half of the fleet fits into a round
+    const { inspect } = world.valkey;
+    const inspected = new Set<string>();
+    world.valkey.inspect = (instance, signal) => {
+      inspected.add(instance.name);
+      return inspect(instance, signal);
+    };
+    for (let round = 0; round < 6; round++) await world.look();
+    expect(inspected.size).toBe(300);
+  });
+
+  it("look at backups although hundreds of Operations stand still", async () => {
+    for (let n = 0; n < 600; n++) {
+      const fields = { createTime: ago(2400), deadlineTime: ago(-1200) };
+      const data = { ...newOperation("sweep.v1.requested", {}, `sweep-${n}`, ago(0)), ...fields };
+      await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
+    }
+    slow("/tasks", 500);
+    await change<Instance>(world, orders, { backupObjective: 0 });
+    await world.clock.advance(2_000);
+    await world.look();
+    expect(await openKinds(world)).toContain(`backup-overdue ${orders}`);
+  });
+});
+
+it("an instance in order costs one backup read, however many there are", async () => {
+  for (let n = 0; n < 5; n++) {
+    await world.clock.advance(60_000);
+    await ask(world, "backup.v1.requested");
+  }
+  const { query } = world.ports.store;
+  let count = 0;
+  world.ports.store.query = async <T>(asked: Query) => {
+    const found = await query<T>(asked);
+    if (asked.collection.endsWith("/backups")) count += found.length;
+    return found;
+  };
+  await world.look();
+  expect(count).toBe(1);
 });
 
 describe("an Operation", () => {
