@@ -4,6 +4,7 @@ import { parseDuration, ttlBounds } from "./duration.ts";
 import type { EventMap } from "./event.ts";
 import { bucketOf } from "./name.ts";
 import { createCalendar } from "./period.ts";
+import { assertTimeZone } from "./time-zone.ts";
 
 export const exportFrequencies = ["EVERY", "WEEKLY", "MONTHLY"] as const;
 
@@ -140,12 +141,7 @@ function onwardOf(
 function assertSound({ gcsBucket, onward, timeZone = "Etc/UTC" }: ExportPolicy): void {
   if (onward?.gcsBucket === gcsBucket)
     throw invalid(`it names gs://${gcsBucket} twice: expected another bucket to copy onward to`);
-  try {
-    createCalendar(timeZone);
-  } catch {
-    const shown = JSON.stringify(timeZone.slice(0, 60));
-    throw invalid(`unknown time zone ${shown}: expected an IANA name, such as Asia/Tokyo`);
-  }
+  assertTimeZone(timeZone);
 }
 
 function frequencyOf(text: string): ExportPolicy["frequency"] {

@@ -51,6 +51,11 @@ describe("an export policy", () => {
     );
   });
 
+  it.each(["asia/tokyo", "+09:00", "Mars/Base", ""])("takes no time zone that a schedule would not: %s", (timeZone) => {
+    const flags = { frequency: "weekly", gcsBucket: "tokyo", timeZone };
+    expect(() => changedExportPolicy(undefined, flags)).toThrow(/unknown time zone/);
+  });
+
   it("keeps what a single flag does not change", () => {
     const policy = { frequency: "WEEKLY", gcsBucket: "tokyo", onward: { gcsBucket: "osaka" } } as const;
     expect(changedExportPolicy(policy, { onwardRetention: "1d" })).toEqual({

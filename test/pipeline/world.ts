@@ -17,6 +17,7 @@ import { handle } from "../../shared/pipeline/handle.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { timing } from "../../shared/pipeline/timing.ts";
 import { type Fault, type Watched, watch } from "./crash.ts";
+import { indexed } from "./indexed.ts";
 
 /** Where and how a run goes wrong: at the effect `effect` of its `delivery`-th delivery, both from 0. */
 export interface Plan {
@@ -53,7 +54,7 @@ export function createWorld() {
   const valkey = createMemoryValkey();
   const log = createMemoryLog();
   const ports = {
-    store: createMemoryStore(),
+    store: indexed(createMemoryStore()),
     objects: createMemoryObjects(buckets, { chunkBytes: 64, now: () => clock.now() }),
     events,
     valkey,
