@@ -1,8 +1,11 @@
 import type { Instance } from "../../shared/backup/backup.ts";
+import { timeOf } from "../../shared/backup/duration.ts";
 import type { EventType } from "../../shared/backup/event.ts";
 import type { Look, Symptom, WatchKind } from "../../shared/backup/finding.ts";
 import { parseInstanceName } from "../../shared/backup/name.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
 import { jobId } from "../../shared/backup/schedule.ts";
+import { beginTimeOf } from "../../shared/pipeline/identity.ts";
 import type { Job } from "../../shared/pipeline/ports.ts";
 import { differingFields, jobOf } from "../schedule.ts";
 import type { Round } from "./round.ts";
@@ -48,16 +51,16 @@ export async function jobSymptoms(
   if (complaint(id, instance, jobs.get(jobId(id))) === undefined) return [];
   const job = await ports.scheduler.get(jobId(id));
   const now = await ports.store.get<Instance>(instance.name);
-  const changing = await ports.store.query({
+  const changes = await ports.store.query<Operation>({
     collection: "operations",
     where: [
       ["target", "==", instance.name],
       ["verb", "==", "schedule"],
       ["done", "==", false],
     ],
-    limit: 1,
   });
-  if (now === undefined || changing.length > 0) return undefined;
+  const isChanging = changes.some(({ data }) => beginTimeOf(data) <= timeOf(ports.clock.now()));
+  if (now === undefined || isChanging) return undefined;
   const symptom = complaint(id, now.data, job);
   return symptom === undefined ? [] : [symptom];
 }

@@ -303,6 +303,15 @@ describe("what could not be looked at", () => {
     world.ports.scheduler.list = list;
   });
 
+  it("of a job is looked at although a second look at its change is due in an hour", async () => {
+    await put("PAUSED")();
+    const due = later(ago(0), 3600 + 86_400);
+    const again = newOperation("instance.v1.changed", { instance: "orders" }, "schedule-1", ago(0));
+    await world.ports.store.commit([{ kind: "create", path: again.name, data: { ...again, deadlineTime: due } }]);
+    await world.look();
+    expect(await openKinds(world)).toEqual([`job-paused ${orders}`]);
+  });
+
   it("as the schedule is being changed is no difference", async () => {
     await put("ENABLED", "0 5 * * *")();
     const changing = newOperation("instance.v1.changed", { instance: "orders" }, "schedule-1", ago(0));
