@@ -11,9 +11,10 @@ import { StatusError } from "../../../shared/error.ts";
 import type { Change } from "../../../shared/pipeline/change.ts";
 import { existing } from "../../../shared/pipeline/existing.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
+import { registered } from "../../../shared/pipeline/registered.ts";
 import type { Flag } from "../command.ts";
 import { type accessFlags, accessOf } from "../instances/flags.ts";
-import { assertIdle, registeredIn } from "../instances/idle.ts";
+import { assertIdle } from "../instances/idle.ts";
 import { readInstanceId } from "../names.ts";
 import type { Session } from "../session.ts";
 
@@ -126,7 +127,7 @@ async function register(instance: Instance, isDry: boolean, change: Change): Pro
 }
 
 async function registerAnew(id: string, said: InstanceFlags, isDry: boolean, change: Change): Promise<void> {
-  const before = await registeredIn(change, id);
+  const before = await registered(change, id);
   const after = changedInstance(before, said, change.now);
   if (isDry) {
     change.operation.dryRunTarget = after;
