@@ -157,6 +157,8 @@ describe("findings list", () => {
       `WARNING instance-unreachable ${orders}`,
       "",
     ]);
+    const warnings = await valkeep("findings list --filter=severity=WARNING --limit=1 --json", { ports: world.ports });
+    expect(JSON.parse(warnings.stdout)).toMatchObject([{ kind: "instance-unreachable" }]);
     world.valkey.start(endpoint);
     await ask(world, "backup.v1.requested");
     await world.clock.advance(1_000);
