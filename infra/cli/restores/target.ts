@@ -40,6 +40,8 @@ export interface Target {
   /** The id of an instance. */
   instance: string;
   decide?: (change: Change) => Promise<void>;
+  /** What `decide` makes of the target, to be told once the request is put down. */
+  outcome?: string;
 }
 
 /**
@@ -62,13 +64,13 @@ export async function targetOf(given: Given, session: Session): Promise<Target> 
   const isDry = given["dry-run"] ?? false;
   if (found === undefined) {
     const how = isDry ? "not registered, and not by a dry run" : `registered as ${id}, without automated backups`;
-    session.say(`${endpoint} is ${how}`);
+    const outcome = `${endpoint} is ${how}`;
     const uid = ports.ids.uuid();
     const fresh = async (change: Change): Promise<Instance> => {
       const flags = await filled(said, given.backup, change);
       return newInstance({ ...flags, id, endpoint, location: flags.location ?? location }, uid, change.now);
     };
-    return { instance: id, decide: async (change) => register(await fresh(change), isDry, change) };
+    return { instance: id, outcome, decide: async (change) => register(await fresh(change), isDry, change) };
   }
   const instance = parseInstanceName(found.name);
   session.say(`${endpoint} is registered as ${instance}`);
