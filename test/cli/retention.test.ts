@@ -118,6 +118,7 @@ describe("collections", () => {
     ["", 2],
     ["--keep-daily=-1", 2],
     ["--keep-daily=seven", 2],
+    ["--keep-daily=10001", 2],
     ["--minimum-redundancy=0", 2],
     ["--keep-last=1 --minimum-redundancy=2", 2],
     ["--time-zone=Mars/Base", 2],
