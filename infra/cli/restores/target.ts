@@ -53,7 +53,7 @@ export async function targetOf(given: Given, session: Session): Promise<Target> 
   const said = { ...shapeOf(given), ...(await accessOf(given)) };
   const saysAnything = Object.values(said).some((value) => value !== undefined);
   if (!given.to.includes(":")) {
-    if (saysAnything) throw registeredAlready(given.to);
+    if (saysAnything) throw namesInstance(given.to);
     return { instance: readInstanceId(given.to) };
   }
   const endpoint = endpointOf(given.to);
@@ -75,7 +75,7 @@ export async function targetOf(given: Given, session: Session): Promise<Target> 
   const instance = parseInstanceName(found.name);
   session.say(`${endpoint} is registered as ${instance}`);
   if (!saysAnything) return { instance };
-  if (instance !== id) throw registeredAlready(instance);
+  if (instance !== id) throw namesInstance(instance);
   return { instance, decide: (change) => registerAnew(id, said, isDry, change) };
 }
 
@@ -138,10 +138,10 @@ async function registerAnew(id: string, said: InstanceFlags, isDry: boolean, cha
   change.put(before.name, after);
 }
 
-function registeredAlready(id: string): StatusError {
+function namesInstance(id: string): StatusError {
   const advice = `valkeep instances update ${id} changes how it is reached`;
   return new StatusError(
     "INVALID_ARGUMENT",
-    `${id} is registered, flags of access and shape are for what is not; ${advice}`,
+    `${id} names an instance, flags of access and shape are for what is not registered; ${advice}`,
   );
 }
