@@ -49,7 +49,14 @@ async function listed(...words: string[]): Promise<string[]> {
 }
 
 describe("every list", () => {
-  it.each(["instances", "backups", "collections", "operations", "schedules"])("of %s takes the flags", async (noun) => {
+  it.each([
+    "instances",
+    "backups",
+    "collections",
+    "operations",
+    "schedules",
+    "findings",
+  ])("of %s takes the flags", async (noun) => {
     for (const flags of [["--filter=name=x AND NOT state=y"], ["--sort-by=~name,state"], ["--limit=1"]]) {
       const { exitCode, stderr } = await list([noun, "list", ...flags]);
       expect([exitCode, stderr]).toEqual([0, `no ${noun}\n`]);

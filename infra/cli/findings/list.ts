@@ -1,11 +1,16 @@
 import { compareFindings, type Finding } from "../../../shared/backup/finding.ts";
+import { type Cell, time } from "../cell.ts";
 import { command } from "../command.ts";
-import { printList } from "../list.ts";
+import { printSelection } from "../list.ts";
+import { selectionFlags } from "../selection.ts";
 
 export const list = command({
   positionals: {},
-  flags: { all: { type: "boolean", help: "those that were cleared within the last week, too" } },
-  example: "valkeep findings list",
+  flags: {
+    all: { type: "boolean", help: "those that were cleared within the last week, too" },
+    ...selectionFlags,
+  },
+  example: "valkeep findings list --filter=severity=CRITICAL",
 
   async run({ flags }, session) {
     const { ports } = await session.connect();
@@ -13,16 +18,17 @@ export const list = command({
       collection: "findings",
       ...(!flags.all && { where: [["state", "==", "OPEN"]] }),
     });
-    const findings = found.map(({ data }) => data).sort(compareFindings);
-    printList(session, "findings", findings, ["SEVERITY", "FINDING", "RESOURCE", "SINCE", "CLEARED", "MESSAGE"], rowOf);
+    const documents = found.map(({ data }) => data).sort(compareFindings);
+    const header = ["SEVERITY", "FINDING", "RESOURCE", "SINCE", "CLEARED", "MESSAGE"];
+    await printSelection(session, { what: "findings", documents, header, rowOf, optional: ["clearTime"] }, flags);
   },
 });
 
-const rowOf = ({ severity, kind, resource, firstSeenTime, clearTime = "", message, advice }: Finding): string[] => [
+const rowOf = ({ severity, kind, resource, firstSeenTime, clearTime, message, advice }: Finding): Cell[] => [
   severity,
   kind,
   resource,
-  firstSeenTime,
-  clearTime,
+  time(firstSeenTime),
+  time(clearTime),
   `${message}. ${advice}`,
 ];

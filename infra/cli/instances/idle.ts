@@ -8,10 +8,13 @@ import { lockedBy } from "../../../shared/pipeline/held.ts";
 export async function registeredIn(change: Change, instanceId: string): Promise<Instance> {
   const instance = await change.read<Instance>(instanceName(instanceId));
   if (instance !== undefined) return instance;
-  throw new StatusError(
-    "NOT_FOUND",
-    `${instanceName(instanceId)} is not registered; valkeep instances list shows what is`,
-  );
+  throw notRegistered(instanceId);
+}
+
+/** NOT_FOUND, with the way to what is there. */
+export function notRegistered(instanceId: string): StatusError {
+  const advice = "valkeep instances list shows what is";
+  return new StatusError("NOT_FOUND", `${instanceName(instanceId)} is not registered; ${advice}`);
 }
 
 /** FAILED_PRECONDITION while a live Operation writes into the instance or takes a backup of it. */
