@@ -4,7 +4,7 @@ import { fileObject, instanceIdOf, instanceName, manifestObject, parseObjectUri 
 import type { Operation, RestoreFile } from "../shared/backup/operation.ts";
 import type { Shape } from "../shared/backup/shape.ts";
 import { assertReadable } from "../shared/backup/transition.ts";
-import { StatusError } from "../shared/error.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { existing } from "../shared/pipeline/existing.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
@@ -117,11 +117,24 @@ async function filesAt(
   const files: RestoreFile[] = [];
   for (const uri of uris) {
     const { bucket, object } = parseObjectUri(uri);
-    const found = await objects.stat(bucket, object);
+    const found = await objects.stat(bucket, object).catch((cause) => missing(uri, bucket, objects, cause));
     if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${uri}`);
     files.push(await readFile(found, objects, progress, signal));
   }
   return files;
+}
+
+/**
+ * A bucket that a person named and that is not there is theirs to mend, and no trouble that passes. It is asked for only after a
+ * failure: whoever may read a bucket's files need not be allowed to describe it.
+ */
+async function missing(uri: string, bucket: string, objects: Objects, cause: unknown): Promise<never> {
+  const isMissing = await objects.describe(bucket).then(
+    () => false,
+    (error) => asStatusError(error).code === "NOT_FOUND",
+  );
+  if (isMissing) throw new StatusError("NOT_FOUND", `there is no ${uri}: its bucket does not exist`, { cause });
+  throw cause;
 }
 
 /** Reads a file whole before anything is touched: a damaged one is refused here. */

@@ -1,6 +1,7 @@
 import { later } from "../../shared/backup/duration.ts";
 import type { Look, Symptom } from "../../shared/backup/finding.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { idOf } from "../../shared/pipeline/change.ts";
 import { beginTimeOf } from "../../shared/pipeline/identity.ts";
 import type { Doc, Query } from "../../shared/pipeline/ports.ts";
 import type { Round } from "./round.ts";
@@ -54,7 +55,7 @@ export async function operationLook(operation: Operation, round: Round): Promise
 }
 
 async function standstill(operation: Operation, { ports, time }: Round): Promise<Symptom | undefined> {
-  const { name, verb, target, deadlineTime, progress } = operation;
+  const { name, deadlineTime, progress } = operation;
   const begin = beginTimeOf(operation);
   if (begin > later(time, -neglect)) return undefined;
   const tasks = await ports.store.query<Task>({ collection: `${name}/tasks`, where: [["done", "==", false]] });
@@ -69,10 +70,13 @@ async function standstill(operation: Operation, { ports, time }: Round): Promise
   return {
     kind: "operation-stuck",
     severity: "WARNING",
-    message: `${verb} of ${target} is at ${progress.step}, and ${why}`,
-    advice: "See its tasks with valkeep operations describe, and the log of the function that takes its step.",
+    message: `${whatOf(operation)} is at ${progress.step}, and ${why}`,
+    advice: `See its tasks with valkeep operations describe ${idOf(name)}, and the log of the function that takes its step.`,
   };
 }
+
+/** A sweep has no target, nor has a message that nobody can understand. */
+const whatOf = ({ verb, target }: Operation): string => (target === "" ? verb : `${verb} of ${target}`);
 
 const latest = (...times: string[]): string => times.reduce((one, other) => (other > one ? other : one));
 
@@ -97,8 +101,8 @@ async function failure(operation: Operation, { ports, time }: Round): Promise<Sy
   return {
     kind: "operation-failed",
     severity: "WARNING",
-    message: `${verb} of ${target} failed: ${error.message} (${error.code})`,
-    advice: "Mend what it says, then valkeep operations retry.",
+    message: `${whatOf(operation)} failed: ${error.message} (${error.code})`,
+    advice: `Mend what it says, then valkeep operations retry ${idOf(operation.name)}, or ask anew.`,
   };
 }
 

@@ -52,7 +52,11 @@ export function findStack(environment: Environment, directory: string): FoundSta
   if (named !== undefined && named !== "") {
     const stack = readStack(resolve(directory, named));
     if (stack !== undefined) return stack;
-    throw new StatusError("FAILED_PRECONDITION", `no local stack runs at ${named}, which VALKEEP_STACK names`);
+    const advice = `npm run local -- --directory ${dirname(resolve(directory, named))} starts it`;
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      `no local stack runs at ${named}, which VALKEEP_STACK names: ${advice}`,
+    );
   }
   for (const place of [...above(directory), join(import.meta.dirname, "../..")]) {
     const stack = readStack(join(place, ".local", "stack.json"));

@@ -24,6 +24,9 @@ export async function printSelection<T>(session: Session, listing: Listing<T>, f
   printList(session, isFilteredAway ? `${what} match the filter` : what, selected, header, rowOf, { now });
 }
 
+/** Columns of sentences, which stand last: advice that is cut is no advice, so the terminal wraps them. */
+const sentences: ReadonlySet<string | undefined> = new Set(["MESSAGE", "REASON", "DETAIL"]);
+
 /** Documents as a table, or as they are with `--json`. An empty list is said on standard error. */
 export function printList<T>(
   session: Session,
@@ -40,7 +43,7 @@ export function printList<T>(
 
 /**
  * A pipe gets every time as it is, so that what reads it can rely on it. On a terminal times are for people, and where the lines do
- * not fit, the distances go first, then what stands at the right.
+ * not fit, the distances go first, then what stands at the right, unless it is a sentence.
  */
 function listText(header: string[], rows: Cell[][], columns: number | undefined, watched: TimeStyle): string {
   const right = new Set([...header.keys()].filter((i) => rows.some((row) => isAmount(row[i]))));
@@ -48,7 +51,8 @@ function listText(header: string[], rows: Cell[][], columns: number | undefined,
     table([header, ...rows.map((row) => row.map((cell) => cellText(cell, style)))], right);
   if (columns === undefined) return text("exact");
   const wide = text(watched);
-  return fitted(wide, columns) === wide ? wide : fitted(text("minute"), columns);
+  if (fitted(wide, columns) === wide) return wide;
+  return sentences.has(header.at(-1)) ? text("minute") : fitted(text("minute"), columns);
 }
 
 const isAmount = (cell: Cell | undefined): boolean => typeof cell === "object" && cell.kind === "amount";

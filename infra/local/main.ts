@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { asStatusError } from "../../shared/error.ts";
 import { type Stack, startStack } from "./stack.ts";
@@ -21,6 +22,8 @@ if (process.env.npm_lifecycle_event !== undefined) stopWithParent();
 try {
   const startTime = performance.now();
   stack = await startStack({ ...options, usualPorts: true, report: (line) => console.log(line) });
+  if (options.directory !== undefined)
+    console.log(`the command finds it by VALKEEP_STACK=${resolve(options.directory, "stack.json")}`);
   console.log(`started in ${((performance.now() - startTime) / 1000).toFixed(1)} s; Ctrl-C stops it`);
   console.log("ready");
   const reason = await stack.failed;

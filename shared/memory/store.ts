@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { assertCollection, assertDistinct, assertDocument } from "../backup/path.ts";
 import { StatusError } from "../error.ts";
-import type { Doc, Store, Write } from "../pipeline/ports.ts";
+import type { Doc, Query, Store, Write } from "../pipeline/ports.ts";
 import { keepable } from "./document.ts";
 import { select } from "./query.ts";
 
@@ -13,8 +13,30 @@ export interface MemoryStore extends Store {
 
 /** Documents in memory, with Firestore's semantics: a put that changes nothing leaves `updateTime` as it was, too. */
 export function createMemoryStore(): MemoryStore {
-  let docs = new Map<string, Doc>();
+  const docs = new Map<string, Doc>();
+  /** The same by their collections, so that a query looks at those alone that it asks for. */
+  const collections = new Map<string, Map<string, Doc>>();
   let commits = 0;
+
+  function put(path: string, doc: Doc | undefined): void {
+    const collection = path.slice(0, path.lastIndexOf("/"));
+    const members = collections.get(collection) ?? new Map<string, Doc>();
+    if (doc === undefined) {
+      docs.delete(path);
+      members.delete(path);
+    } else {
+      docs.set(path, doc);
+      members.set(path, doc);
+    }
+    if (members.size > 0) collections.set(collection, members);
+    else collections.delete(collection);
+  }
+
+  function* candidates({ collection, group }: Query): Generator<Doc> {
+    for (const [name, members] of group ? collections : [[collection, collections.get(collection)] as const])
+      if (members !== undefined && (!group || name.slice(name.lastIndexOf("/") + 1) === collection))
+        yield* members.values();
+  }
 
   return {
     async get<T>(path: string) {
@@ -27,39 +49,34 @@ export function createMemoryStore(): MemoryStore {
     },
     async commit(writes) {
       assertDistinct(writes.map(({ path }) => path));
-      const next = new Map(docs);
       const updateTime = timeOf(commits + 1);
-      for (const write of writes) apply(next, write, updateTime);
-      docs = next;
+      const changes = writes.map((write) => [write.path, applied(docs.get(write.path), write, updateTime)] as const);
+      for (const [path, doc] of changes) put(path, doc);
       commits += 1;
     },
     async query<T>(query: Parameters<Store["query"]>[0]) {
       assertCollection(query.collection, query.group ?? false);
-      return structuredClone(select(docs.values(), query)) as Doc<T>[];
+      return structuredClone(select(candidates(query), query)) as Doc<T>[];
     },
     all: () => Object.fromEntries([...docs].sort().map(([path, { data }]) => [path, structuredClone(data)])),
   };
 }
 
-function apply(docs: Map<string, Doc>, write: Write, updateTime: string): void {
+/** What a write makes of the document that is there; ABORTED where its precondition does not hold. */
+function applied(there: Doc | undefined, write: Write, updateTime: string): Doc | undefined {
   const { kind, path } = write;
   assertDocument(path);
-  const there = docs.get(path);
   if (kind === "create") {
     if (there !== undefined) throw lost(`create of ${path}: expected no document, found one`);
-    docs.set(path, { path, data: keepable(path, write.data), updateTime });
-    return;
+    return { path, data: keepable(path, write.data), updateTime };
   }
   if (write.updateTime !== undefined && write.updateTime !== there?.updateTime) {
     const found = there === undefined ? "no document" : `one of ${there.updateTime}`;
     throw lost(`${kind} of ${path}: expected the document of ${write.updateTime}, found ${found}`);
   }
-  if (kind === "remove") {
-    docs.delete(path);
-    return;
-  }
+  if (kind === "remove") return undefined;
   const data = keepable(path, write.data);
-  if (!isDeepStrictEqual(data, there?.data)) docs.set(path, { path, data, updateTime });
+  return isDeepStrictEqual(data, there?.data) ? there : { path, data, updateTime };
 }
 
 const lost = (message: string): StatusError => new StatusError("ABORTED", `${message}: read again`);

@@ -2,7 +2,7 @@ import type { Instance } from "../backup/backup.ts";
 import { later } from "../backup/duration.ts";
 import type { EventMap } from "../backup/event.ts";
 import { windowAt } from "../backup/maintenance.ts";
-import { operationName } from "../backup/name.ts";
+import { operationName, parseInstanceName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
 import { isSameSchedule, lastDueTimes, type Schedule, scheduleOf } from "../backup/schedule.ts";
 import { StatusError } from "../error.ts";
@@ -36,7 +36,7 @@ export async function awaitTurn(
   if (isUpdating && !isAutomated)
     throw new StatusError(
       "FAILED_PRECONDITION",
-      `${instance.name} is UPDATING: it is backed up once valkeep instances update --state=active says that this is over`,
+      `${instance.name} is UPDATING: it is backed up once valkeep instances update ${parseInstanceName(instance.name)} --state=active says that this is over`,
     );
   if (!isAutomated) return;
   await makeWayForLater(change, request, schedule);

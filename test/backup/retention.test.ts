@@ -205,6 +205,117 @@ describe("grandfather, father, son", () => {
   });
 });
 
+describe("when a sweep has to look again", () => {
+  const reviewOf = (catalogue: Backup[], policy: RetentionPolicy = {}) =>
+    decide(catalogue, policy, nobody, now).map(({ reviewTime }) => reviewTime);
+  const alive = "2026-11-21T12:00:00.001Z";
+
+  it("is at the expiry of what lives", () => {
+    expect(reviewOf([backup("2026-11-01", { expireTime: alive })])).toEqual([alive]);
+  });
+  it("is at the end of a tombstone's grace, or when its bucket lets it go", () => {
+    const purgeTime = "2026-11-22T00:00:00.000Z";
+    const dead = backup("2026-11-01", { state: "DELETING", purgeTime });
+    const deferred = { ...dead, deferredUntil: "2026-12-01T00:00:00.000Z" };
+    expect(reviewOf([dead, deferred])).toEqual([purgeTime, deferred.deferredUntil]);
+  });
+  it("is not asked for by time where a rule keeps what has expired, even in this very millisecond", () => {
+    const decisions = decide(daily("2026-11-01", 3), { keepLast: 2 }, nobody, now);
+    expect(decisions.map((decision) => "reviewTime" in decision)).toEqual([true, false, false]);
+    expect(reviewOf([backup("2026-11-01", { expireTime: now })])).toEqual([undefined]);
+  });
+  it("is told of what a rule would keep, too, until it has expired", () => {
+    expect(reviewOf([backup("2026-11-01"), backup("2026-11-02", { expireTime: alive })], { keepLast: 2 })).toEqual([
+      undefined,
+      alive,
+    ]);
+  });
+  it("is told of a tombstone whatever the rules, and of nothing that is held", () => {
+    const dead = backup("2026-11-01", { state: "DELETING", purgeTime: "2026-11-20T00:00:00.000Z" });
+    const hold = { reason: "audit", createTime: now, operation: "operations/hold-1" };
+    expect(reviewOf([dead, backup("2026-11-02", { hold }), backup("2026-11-03")], { keepLast: 9 })).toEqual([
+      dead.purgeTime,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe("a policy that is not valid", () => {
+  it("keeps everything that has expired, and says what is wrong with it", () => {
+    const [first, last] = decide(daily("2026-11-01", 2), { keepDaily: -1 }, nobody, now);
+    expect(first).toEqual({
+      backup: first?.backup,
+      action: "KEEP",
+      reason:
+        "it expired at 2000-01-01T00:00:00.000Z, but stays while its policy is not valid (retention policy: keepDaily -1: expected a whole number from 0 to 10000)",
+    });
+    expect(last).toMatchObject({ action: "KEEP", reason: expect.stringContaining("is the newest verified one") });
+  });
+  it("keeps what has a zone that nobody knows", () => {
+    const [first] = decide(daily("2026-11-01", 2), { keepDaily: 1, timeZone: "Mars/Olympus" }, nobody, now);
+    expect(first).toMatchObject({
+      action: "KEEP",
+      reason: expect.stringContaining('unknown time zone "Mars/Olympus"'),
+    });
+  });
+  it("is not what an error of ours is taken for", () => {
+    const calendars = () => expect.unreachable();
+    const policy = {
+      get keepDaily(): number {
+        throw new TypeError("ours");
+      },
+    };
+    expect(() => decide(daily("2026-11-01", 2), policy, nobody, now, calendars)).toThrow(TypeError);
+  });
+});
+
+describe("what is put off", () => {
+  const until = "2026-12-01T00:00:00.000Z";
+  const dead = backup("2026-11-01", {
+    state: "DELETING",
+    purgeTime: "2026-11-20T00:00:00.000Z",
+    deferredUntil: until,
+    deferredBy: "RETENTION_POLICY",
+  });
+  const reasonOf = (fields: Partial<Backup>): string | undefined =>
+    decide([{ ...dead, ...fields }], {}, nobody, now)[0]?.reason;
+
+  it("says until when its bucket keeps it, and that it can be undeleted", () => {
+    expect(reasonOf({})).toBe(
+      `deleted, its bucket's retention policy keeps it until ${until}; it can be undeleted until then`,
+    );
+  });
+  it("says when a hold without a date is looked at again", () => {
+    expect(reasonOf({ deferredBy: "HOLD" })).toBe(
+      `deleted, a hold on its files keeps it; it is looked at again at ${until}; it can be undeleted until then`,
+    );
+  });
+  it("cannot be undeleted once erasing has begun", () => {
+    expect(reasonOf({ purgeStartTime: now })).toBe(`deleted, its bucket's retention policy keeps it until ${until}`);
+  });
+  it("is erased once that time has come", () => {
+    expect(reasonOf({ deferredUntil: now })).toBe("deleted, its grace ended at 2026-11-20T00:00:00.000Z");
+  });
+});
+
+describe("what lives for less than a day", () => {
+  const short = /bills a managed backup/;
+  const decisionOf = (fields: Partial<Backup>) => decide([backup("2026-11-21", fields)], {}, nobody, now)[0]?.reason;
+
+  it("is told to be billed for a whole one", () => {
+    expect(decisionOf({ expireTime: "2026-11-21T13:00:00.000Z" })).toMatch(short);
+    expect(decisionOf({ state: "DELETING", purgeTime: "2026-11-21T13:00:00.000Z" })).toMatch(short);
+  });
+  it("and nothing is said of what lives longer, or of a tombstone without a time", () => {
+    expect(decisionOf({ expireTime: "2026-11-23T13:00:00.000Z" })).toBe("it expires at 2026-11-23T13:00:00.000Z");
+    expect(decisionOf({ state: "DELETING", purgeTime: "2026-11-23T13:00:00.000Z" })).toBe(
+      "deleted, can be undeleted until 2026-11-23T13:00:00.000Z",
+    );
+    expect(decisionOf({ state: "DELETING" })).toBe("deleted, can be undeleted until undefined");
+  });
+});
+
 describe("the cap of a sweep", () => {
   const expired = (count: number, kept: number): [Decision[], Map<string, string>] => {
     const catalogue = [

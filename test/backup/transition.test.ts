@@ -3,6 +3,7 @@ import type { Backup, BackupCollection } from "../../shared/backup/backup.ts";
 import {
   assertReadable,
   counted,
+  deferred,
   expiringAt,
   held,
   isComplete,
@@ -11,6 +12,7 @@ import {
   sealed,
   tombstoned,
   undeleted,
+  unmarked,
   withFile,
 } from "../../shared/backup/transition.ts";
 import { StatusError } from "../../shared/error.ts";
@@ -228,6 +230,17 @@ describe("a hold", () => {
   });
 });
 
+describe("putting the erasure off", () => {
+  const until = "2026-12-01T00:00:00.000Z";
+  const put = (there: Backup) => deferred(there, until, "HOLD");
+  it("tells until when, and what keeps it", () => {
+    given(deleting).when(put).thenBecomes({ deferredUntil: until, deferredBy: "HOLD" });
+  });
+  it.each(["CREATING", "ACTIVE"] as const)("is refused where the backup is %s", (state) => {
+    given({ state }).when(put).thenRefused(`it is ${state}, not DELETING`);
+  });
+});
+
 describe("another expiry", () => {
   const at = (expireTime: string) => (there: Backup) => expiringAt(there, expireTime, now);
   it.each([now, "2026-11-22T00:00:00.000Z", "2030-01-01T00:00:00.000Z"])("may be %s", (expireTime) => {
@@ -279,6 +292,9 @@ describe("the totals of a collection", () => {
       ...counts(4, 142),
       lastBackupTime: one.createTime,
     });
+  });
+  it("say no more that it is deleted, once it is to be kept after all", () => {
+    expect(unmarked({ ...collection, deleteTime: now })).toStrictEqual(collection);
   });
   it("fall with one that goes; when the last one was taken stays known", () => {
     expect(counted(collection, one, -1)).toStrictEqual({ ...collection, ...counts(2, 58) });

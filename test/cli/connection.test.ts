@@ -58,7 +58,9 @@ describe("finding the local stack", () => {
 
   it("refuses a named one that does not run", async () => {
     const named = await stackIn("elsewhere", deadPid);
-    expect(() => findStack({ VALKEEP_STACK: named }, directory)).toThrow(/no local stack runs at .*elsewhere/);
+    expect(() => findStack({ VALKEEP_STACK: named }, directory)).toThrow(
+      /no local stack runs at .*elsewhere.*: npm run local -- --directory .*elsewhere starts it$/,
+    );
   });
 
   it("tells all that a connection needs", async () => {

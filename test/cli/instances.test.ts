@@ -149,7 +149,7 @@ describe("instances update", () => {
     const refused = await valkeepOn(world, "backups create orders");
     expect([refused.exitCode, refused.stderr]).toEqual([
       3,
-      expect.stringContaining("--state=active says that this is over"),
+      expect.stringContaining("valkeep instances update orders --state=active says that this is over"),
     ]);
     await valkeepOn(world, "instances update orders --state=active");
     expect((await valkeepOn(world, "backups create orders")).exitCode).toBe(0);

@@ -47,6 +47,23 @@ describe("restores create", () => {
     expect(await stored(id)).toMatchObject({ endpoint, automatedBackupConfig: { automatedBackupMode: "DISABLED" } });
   });
 
+  it("says of an endpoint that it is registered only once it is", async () => {
+    const { exitCode, stderr } = await valkeep(`restores create --backup=orders/none --to=${endpoint}`, world);
+    expect([exitCode, stderr]).toEqual([3, "there is no backupCollections/orders/backups/none (NOT_FOUND)\n"]);
+    expect(await stored(id)).toBeUndefined();
+  });
+
+  it("refuses a file in a bucket that does not exist, without trying again", async () => {
+    world.valkey.start(endpoint);
+    const { exitCode, stderr } = await valkeepOn(
+      world,
+      `restores create --gcs-source-uris=gs://no-such-bucket/dump.rdb --to=${endpoint}`,
+    );
+    expect(exitCode).toBe(3);
+    expect(stderr).toContain("there is no gs://no-such-bucket/dump.rdb: its bucket does not exist (NOT_FOUND)");
+    expect(stderr).not.toContain("it will be tried again");
+  });
+
   it("finds an instance that is registered with the endpoint", async () => {
     await register("orders");
     const { stdout } = await valkeep(`restores create --gcs-source-uris=${uri} --to=${endpoint} --async`, world);

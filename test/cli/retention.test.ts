@@ -18,7 +18,10 @@ beforeEach(async () => {
 
 describe("backups hold", () => {
   it("keeps the backup and its objects, and says why to whoever deletes it", async () => {
-    expect((await valkeepOn(world, "backups hold orders/one --reason=audit")).exitCode).toBe(0);
+    expect(await valkeepOn(world, "backups hold orders/one --reason=audit")).toMatchObject({
+      exitCode: 0,
+      stderr: expect.stringContaining(": holding its objects"),
+    });
     const deletion = await valkeepOn(world, "backups delete orders/one --confirm=delete");
     expect(deletion).toMatchObject({ exitCode: 3, stderr: expect.stringContaining("it is held: audit") });
     const found = await world.ports.objects.stat(vault, `${one}/0.rdb`);
@@ -54,6 +57,7 @@ describe("backups update", () => {
     ["--ttl=0d", 2],
     ["--ttl=14d --expire-time=2027-01-01T00:00:00Z", 2],
     ["--expire-time=tomorrow", 2],
+    ["--expire-time=2026-02-31T00:00:00Z", 2],
     ["--expire-time=2020-01-01T00:00:00Z", 3],
     ["--expire-time=2226-01-01T00:00:00Z", 3],
   ])("with %j exits %i and changes nothing", async (flags, exitCode) => {
@@ -114,6 +118,7 @@ describe("collections", () => {
     ["", 2],
     ["--keep-daily=-1", 2],
     ["--keep-daily=seven", 2],
+    ["--keep-daily=10001", 2],
     ["--minimum-redundancy=0", 2],
     ["--keep-last=1 --minimum-redundancy=2", 2],
     ["--time-zone=Mars/Base", 2],

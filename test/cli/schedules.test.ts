@@ -49,10 +49,20 @@ describe("schedules run", () => {
     expect(stderr).not.toContain("is over");
   });
 
-  it("refuses an instance without a schedule", async () => {
-    const { exitCode, stderr } = await valkeep("schedules run users", world);
-    expect(exitCode).toBe(3);
-    expect(stderr).toContain("--automated-backup-config-mode=enabled makes one");
+  it("refuses an instance without a schedule, and one that is not registered", async () => {
+    await world.ports.store.commit([
+      { kind: "create", path: "instances/users", data: instanceOf("users", "127.0.0.1:7002") },
+    ]);
+    for (const [id, advice] of [
+      [
+        "users",
+        "users has no schedule; valkeep instances update users --automated-backup-config-mode=enabled makes one",
+      ],
+      ["nobody", "instances/nobody is not registered; valkeep instances list shows what is"],
+    ] as const) {
+      const { exitCode, stderr } = await valkeep(`schedules run ${id}`, world);
+      expect([exitCode, stderr]).toEqual([3, `${advice} (NOT_FOUND)\n`]);
+    }
   });
 
   it("tells for what and until when the backup waits, as describe and list do", async () => {

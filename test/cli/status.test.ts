@@ -157,6 +157,10 @@ describe("findings list", () => {
       `WARNING instance-unreachable ${orders}`,
       "",
     ]);
+    const warnings = await valkeep("findings list --filter=severity=WARNING --limit=1 --json", { ports: world.ports });
+    expect(JSON.parse(warnings.stdout)).toMatchObject([{ kind: "instance-unreachable" }]);
+    const narrow = await valkeep("findings list", { ports: world.ports, columns: 80 });
+    expect(narrow.stdout).toContain("valkeep instances check orders tries it step by step");
     world.valkey.start(endpoint);
     await ask(world, "backup.v1.requested");
     await world.clock.advance(1_000);

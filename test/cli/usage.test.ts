@@ -99,7 +99,7 @@ describe("wrong usage", () => {
     ["restores create --backup=orders/x --to=../x", /malformed instance id/],
     ["restores create --gcs-source-uris=http://b/o --to=orders", /--gcs-source-uris: malformed object URI/],
     ["restores create --gcs-source-uris=gs://bucket/o, --to=orders", /malformed object URI/],
-    ["restores create --backup=orders/x --to=orders --auth-secret=env:X", /is registered/],
+    ["restores create --backup=orders/x --to=orders --auth-secret=env:X", /orders names an instance/],
     ["operations list --limit=0", /--limit: malformed count/],
     ["operations describe ../x", /malformed operation id/],
     ["operations wait operations/../instances/x", /malformed operation id/],

@@ -189,13 +189,17 @@ describe("what a stack held", { timeout }, () => {
 describe("npm run local", { timeout }, () => {
   const main = join(import.meta.dirname, "../../infra/local/main.ts");
 
-  async function run(): Promise<{ child: ChildProcess; pid: number; stack: StackFile }> {
+  async function run(): Promise<{ child: ChildProcess; pid: number; stack: StackFile; said: string[] }> {
     const flags = ["--directory", directory, "--source", source];
     const child = spawn(process.execPath, [main, ...flags], { stdio: ["ignore", "pipe", "inherit"] });
-    for await (const line of createInterface(child.stdout)) if (line === "ready") break;
+    const said: string[] = [];
+    for await (const line of createInterface(child.stdout)) {
+      if (line === "ready") break;
+      said.push(line);
+    }
     child.stdout.resume();
     const stack = JSON.parse(await readFile(join(directory, "stack.json"), "utf8"));
-    return { child, pid: child.pid ?? 0, stack };
+    return { child, pid: child.pid ?? 0, stack, said };
   }
   const ended = (child: ChildProcess) =>
     new Promise<number | null>((resolve) => child.once("exit", (code) => resolve(code)));
@@ -209,8 +213,9 @@ describe("npm run local", { timeout }, () => {
   });
 
   it("starts where a killed one left off, and stops at SIGTERM though nobody reads what it says", async () => {
-    const { child, pid, stack } = await run();
+    const { child, pid, stack, said } = await run();
     expect(stack.pid).toBe(pid);
+    expect(said).toContain(`the command finds it by VALKEEP_STACK=${join(directory, "stack.json")}`);
     const children = childrenOf(pid);
     const end = ended(child);
     child.stdout?.destroy();

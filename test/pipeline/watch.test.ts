@@ -527,6 +527,17 @@ describe("an Operation", () => {
     expect(await openKinds(world)).toEqual([]);
   });
 
+  it("that has no target is told without one, and with the command that goes on with it", async () => {
+    await operation({ done: true, endTime: ago(60), hasFailed: true, error: { code: "DATA_LOSS", message: "x" } });
+    await world.look();
+    expect(await open(world)).toMatchObject([
+      {
+        message: "sweep failed: x (DATA_LOSS)",
+        advice: "Mend what it says, then valkeep operations retry sweep-1, or ask anew.",
+      },
+    ]);
+  });
+
   it("that failed again has one finding, the newest", async () => {
     server.sends = Buffer.from("nonsense");
     for (let round = 0; round < 3; round++) {

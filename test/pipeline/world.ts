@@ -110,10 +110,13 @@ export function createWorld() {
     return handle(steps[name], incoming, watched.ports, timing);
   }
 
-  async function deliver(message: PublishedMessage): Promise<void> {
+  async function deliver(message: PublishedMessage): Promise<"done" | "later" | "still"> {
     const watched = begin();
-    const answer = await finish(watched, start(watched, message));
-    if (answer !== "done") waiting.push({ message, due: clock.monotonic() + 10_000 });
+    return await finish(watched, start(watched, message));
+  }
+
+  async function deliverAlone(message: PublishedMessage): Promise<void> {
+    if ((await deliver(message)) !== "done") waiting.push({ message, due: clock.monotonic() + 10_000 });
   }
 
   /** Like `deliver`, but a delivery that stands still goes on in the midst of this one: two at the same Task. */
@@ -161,7 +164,7 @@ export function createWorld() {
       for (const { message } of due) {
         const frozen = isRacing && isLapsed() ? stoodStill() : undefined;
         if (frozen !== undefined) thawed.add(frozen);
-        await (frozen ? deliverBeside(message, frozen) : isTwice ? deliverTwice(message) : deliver(message));
+        await (frozen ? deliverBeside(message, frozen) : isTwice ? deliverTwice(message) : deliverAlone(message));
       }
       if (due.length > 0) continue;
       if (waiting.length === 0 && (await isQuiet())) {

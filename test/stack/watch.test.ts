@@ -68,10 +68,12 @@ async function change<T extends object>(path: string, fields: Partial<T>): Promi
 
 const ago = (seconds: number): string => later(timeOf(Date.now()), -seconds);
 
-const bucket = () => {
+const bucketOf = (name: "vaultBucket" | "inboxBucket") => {
   const { projectId, storage } = stage.stack.stack;
-  return new Storage({ projectId, apiEndpoint: storage.apiEndpoint }).bucket(storage.vaultBucket);
+  return new Storage({ projectId, apiEndpoint: storage.apiEndpoint }).bucket(storage[name]);
 };
+const bucket = () => bucketOf("vaultBucket");
+const inbox = () => bucketOf("inboxBucket");
 
 const pubsub = () => {
   const { projectId, pubsub } = stage.stack.stack;
@@ -91,7 +93,17 @@ async function save(): Promise<void> {
 
 const inTheWay = () => join(server.directory, "dump.rdb");
 
-const troubles: [FindingKind, string | (() => string), () => Promise<unknown>, () => Promise<unknown>][] = [
+type Trouble = [FindingKind, string | (() => string), () => Promise<unknown>, () => Promise<unknown>];
+
+/** A setting of the server that is wrong, and right again. */
+const setting = (kind: FindingKind, name: string, wrong: string, right: string): Trouble => [
+  kind,
+  orders,
+  () => send(server.endpoint, ["CONFIG", "SET", name, wrong]),
+  () => send(server.endpoint, ["CONFIG", "SET", name, right]),
+];
+
+const troubles: Trouble[] = [
   ["job-paused", orders, () => pauseJob("PAUSED"), () => pauseJob("ENABLED")],
   [
     "job-missing",
@@ -99,6 +111,16 @@ const troubles: [FindingKind, string | (() => string), () => Promise<unknown>, (
     () => stage.ports.scheduler.remove("valkeep-backup-orders"),
     () => stage.done("instance.v1.changed", { instance: "orders" }),
   ],
+  [
+    "job-different",
+    orders,
+    async () => {
+      const job = await stage.ports.scheduler.get("valkeep-backup-orders");
+      if (job !== undefined) await stage.ports.scheduler.put({ ...job, cron: "0 4 * * *" });
+    },
+    () => stage.done("instance.v1.changed", { instance: "orders" }),
+  ],
+  ["bucket-missing", () => `buckets/${inbox().name}`, () => inbox().delete(), () => inbox().create()],
   [
     "bucket-public",
     () => `buckets/${stage.ports.settings.vaultBucket}`,
@@ -122,6 +144,22 @@ const troubles: [FindingKind, string | (() => string), () => Promise<unknown>, (
     orders,
     () => send(server.endpoint, ["CONFIG", "SET", "save", ""]),
     () => send(server.endpoint, ["CONFIG", "SET", "save", "3600 1"]),
+  ],
+  setting("stop-writes-off", "stop-writes-on-bgsave-error", "no", "yes"),
+  setting("rdbcompression-off", "rdbcompression", "no", "yes"),
+  setting("repl-timeout-short", "repl-timeout", "30", "60"),
+  setting("maxmemory-headroom", "maxmemory", "1000gb", "0"),
+  [
+    "config-unread",
+    orders,
+    () => send(server.endpoint, ["ACL", "SETUSER", "default", "-config|get"]),
+    () => send(server.endpoint, ["ACL", "SETUSER", "default", "+config|get"]),
+  ],
+  [
+    "replica-link-down",
+    orders,
+    () => send(server.endpoint, ["REPLICAOF", "127.0.0.1", "1"]),
+    () => send(server.endpoint, ["REPLICAOF", "NO", "ONE"]),
   ],
   [
     "bgsave-failed",

@@ -5,13 +5,14 @@ import { StatusError } from "../../../shared/error.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { backupMade, conclude } from "../conclude.ts";
+import { readInstant } from "../instant.ts";
 import { readBackupName } from "../names.ts";
 
 export const update = command({
   positionals: { "INSTANCE/BACKUP": { help: "its name", read: readBackupName } },
   flags: {
     ttl: { type: "string", value: "TIME", help: "how long it lives, counted from when it was taken, such as 90d" },
-    "expire-time": { type: "string", value: "TIME", help: "when it expires, such as 2027-01-31T00:00:00Z" },
+    "expire-time": { type: "string", value: "TIME", help: "when it expires, such as 2027-01-31 or 2027-01-31T09:30Z" },
     ...asyncFlag,
   },
   example: "valkeep backups update orders/before-release --ttl=90d",
@@ -33,12 +34,10 @@ export const update = command({
 });
 
 function readTime(text: string): string {
-  const milliseconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
-    ? Date.parse(text)
-    : Number.NaN;
-  if (!Number.isNaN(milliseconds)) return timeOf(milliseconds);
+  const milliseconds = readInstant(text);
+  if (milliseconds !== undefined) return timeOf(milliseconds);
   throw new StatusError(
     "INVALID_ARGUMENT",
-    `malformed time ${JSON.stringify(text.slice(0, 40))}: expected such as 2027-01-31T00:00:00Z`,
+    `malformed time ${JSON.stringify(text.slice(0, 40))}: expected a day or time there is, such as 2027-01-31 or 2027-01-31T09:30Z`,
   );
 }

@@ -64,6 +64,9 @@ async function change({ store, clock }: Ports, name: string, changes: RetentionP
 }
 
 function readCount(flag: string, text: string): number {
-  if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new StatusError("INVALID_ARGUMENT", `--${flag} ${JSON.stringify(text.slice(0, 20))}: expected a whole number`);
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    `--${flag} ${JSON.stringify(text.slice(0, 20))}: expected a whole number from 0 to 10000`,
+  );
 }

@@ -1,4 +1,5 @@
 import { parseDuration } from "../../../shared/backup/duration.ts";
+import { readInstant } from "../instant.ts";
 
 /** What a comparison can be made with. */
 export type Leaf = string | number | boolean;
@@ -51,20 +52,14 @@ function readBoolean(text: string): number | undefined {
   return found === -1 ? undefined : found;
 }
 
-/** A day, or a time to the minute or finer, in UTC unless it names an offset; or so long from now. In milliseconds since 1970. */
+/** An instant, or so long from now. In milliseconds since 1970. */
 function readTime(text: string, now: number): number | undefined {
   const away = /^([+-]?)(\d+[smhdw])$/.exec(text);
   if (away?.[2] !== undefined) {
     const seconds = secondsOf(away[2]);
     return seconds === undefined ? undefined : now + (away[1] === "-" ? -1000 : 1000) * seconds;
   }
-  const found = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-]\d\d:\d\d)?)?$/.exec(text);
-  if (found === null) return undefined;
-  const [, day = "", time = "00:00", zone = "Z"] = found;
-  const milliseconds = Date.parse(`${day}T${time}${zone}`);
-  // Date.parse takes 31 February for 3 March.
-  const isDay = new Date(`${day}T00:00Z`).getUTCDate() === Number(day.slice(8));
-  return Number.isNaN(milliseconds) || !isDay ? undefined : milliseconds;
+  return readInstant(text);
 }
 
 function secondsOf(text: string): number | undefined {

@@ -3,13 +3,12 @@ import { assertUnprotected } from "../../../shared/backup/instance.ts";
 import { backupIdOf, backupName, collectionName, instanceName } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
-import { registered } from "../../../shared/pipeline/registered.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { backupMade, conclude } from "../conclude.ts";
 import { confirm, confirmFlag } from "../confirm.ts";
 import { readInstanceId } from "../names.ts";
-import { assertIdle } from "./idle.ts";
+import { assertIdle, registeredIn } from "./idle.ts";
 
 export const deleteInstance = command({
   positionals: { INSTANCE: { help: "its id", read: readInstanceId } },
@@ -53,7 +52,7 @@ export const deleteInstance = command({
 /** Removes the instance and has its schedule follow. */
 async function forget(id: string, ports: Ports): Promise<string> {
   return await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
-    const instance = await registered(change, id);
+    const instance = await registeredIn(change, id);
     assertUnprotected(instance);
     await assertIdle(change, instance);
     change.remove(instance.name);

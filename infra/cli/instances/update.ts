@@ -2,14 +2,13 @@ import { withExportPolicy } from "../../../shared/backup/export-policy.ts";
 import { changedInstance, isReachedAnew } from "../../../shared/backup/instance.ts";
 import { instanceName } from "../../../shared/backup/name.ts";
 import { StatusError } from "../../../shared/error.ts";
-import { registered } from "../../../shared/pipeline/registered.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { conclude } from "../conclude.ts";
 import { readInstanceId } from "../names.ts";
 import { exportFlags, exportSettingsOf } from "./export-flags.ts";
 import { settingFlags, settingsOf } from "./flags.ts";
-import { assertIdle } from "./idle.ts";
+import { assertIdle, registeredIn } from "./idle.ts";
 
 export const update = command({
   positionals: { INSTANCE: { help: "its id", read: readInstanceId } },
@@ -35,7 +34,7 @@ export const update = command({
       throw new StatusError("INVALID_ARGUMENT", "nothing is to be changed: give a flag");
     const { ports } = await session.connect();
     const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
-      const before = await registered(change, id);
+      const before = await registeredIn(change, id);
       const after = withExportPolicy(changedInstance(before, settings, change.now), exporting, ports.settings);
       if (isReachedAnew(before, after)) await assertIdle(change, before);
       change.put(after.name, after);

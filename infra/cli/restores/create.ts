@@ -41,7 +41,7 @@ export const create = command({
     const { backup, "gcs-source-uris": uris, "request-id": requestId } = flags;
     if ((backup === undefined) === (uris === undefined))
       throw new StatusError("INVALID_ARGUMENT", "expected one of --backup and --gcs-source-uris");
-    const { instance, decide } = await targetOf(flags, session);
+    const { instance, decide, outcome } = await targetOf(flags, session);
     const { ports } = await session.connect();
     const data = {
       instance,
@@ -52,6 +52,7 @@ export const create = command({
       ...(requestId !== undefined && { requestId }),
     };
     const name = await submit(ports, "restore.v1.requested", data, decide);
+    if (outcome !== undefined) session.say(outcome);
     if (!flags["dry-run"] || flags.async) return await conclude(name, flags.async, ports, session);
     const operation = await waitFor(name, ports, session);
     session.print(operation, checkTable(operation.checks ?? []));

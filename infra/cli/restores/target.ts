@@ -11,10 +11,9 @@ import { StatusError } from "../../../shared/error.ts";
 import type { Change } from "../../../shared/pipeline/change.ts";
 import { existing } from "../../../shared/pipeline/existing.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
-import { registered } from "../../../shared/pipeline/registered.ts";
 import type { Flag } from "../command.ts";
 import { type accessFlags, accessOf } from "../instances/flags.ts";
-import { assertIdle } from "../instances/idle.ts";
+import { assertIdle, registeredIn } from "../instances/idle.ts";
 import { readInstanceId } from "../names.ts";
 import type { Session } from "../session.ts";
 
@@ -41,6 +40,8 @@ export interface Target {
   /** The id of an instance. */
   instance: string;
   decide?: (change: Change) => Promise<void>;
+  /** What `decide` makes of the target, to be told once the request is put down. */
+  outcome?: string;
 }
 
 /**
@@ -52,7 +53,7 @@ export async function targetOf(given: Given, session: Session): Promise<Target> 
   const said = { ...shapeOf(given), ...(await accessOf(given)) };
   const saysAnything = Object.values(said).some((value) => value !== undefined);
   if (!given.to.includes(":")) {
-    if (saysAnything) throw registeredAlready(given.to);
+    if (saysAnything) throw namesInstance(given.to);
     return { instance: readInstanceId(given.to) };
   }
   const endpoint = endpointOf(given.to);
@@ -63,18 +64,18 @@ export async function targetOf(given: Given, session: Session): Promise<Target> 
   const isDry = given["dry-run"] ?? false;
   if (found === undefined) {
     const how = isDry ? "not registered, and not by a dry run" : `registered as ${id}, without automated backups`;
-    session.say(`${endpoint} is ${how}`);
+    const outcome = `${endpoint} is ${how}`;
     const uid = ports.ids.uuid();
     const fresh = async (change: Change): Promise<Instance> => {
       const flags = await filled(said, given.backup, change);
       return newInstance({ ...flags, id, endpoint, location: flags.location ?? location }, uid, change.now);
     };
-    return { instance: id, decide: async (change) => register(await fresh(change), isDry, change) };
+    return { instance: id, outcome, decide: async (change) => register(await fresh(change), isDry, change) };
   }
   const instance = parseInstanceName(found.name);
   session.say(`${endpoint} is registered as ${instance}`);
   if (!saysAnything) return { instance };
-  if (instance !== id) throw registeredAlready(instance);
+  if (instance !== id) throw namesInstance(instance);
   return { instance, decide: (change) => registerAnew(id, said, isDry, change) };
 }
 
@@ -127,7 +128,7 @@ async function register(instance: Instance, isDry: boolean, change: Change): Pro
 }
 
 async function registerAnew(id: string, said: InstanceFlags, isDry: boolean, change: Change): Promise<void> {
-  const before = await registered(change, id);
+  const before = await registeredIn(change, id);
   const after = changedInstance(before, said, change.now);
   if (isDry) {
     change.operation.dryRunTarget = after;
@@ -137,10 +138,10 @@ async function registerAnew(id: string, said: InstanceFlags, isDry: boolean, cha
   change.put(before.name, after);
 }
 
-function registeredAlready(id: string): StatusError {
+function namesInstance(id: string): StatusError {
   const advice = `valkeep instances update ${id} changes how it is reached`;
   return new StatusError(
     "INVALID_ARGUMENT",
-    `${id} is registered, flags of access and shape are for what is not; ${advice}`,
+    `${id} names an instance, flags of access and shape are for what is not registered; ${advice}`,
   );
 }

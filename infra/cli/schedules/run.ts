@@ -1,6 +1,6 @@
 import { timeOf } from "../../../shared/backup/duration.ts";
 import { parseEvent } from "../../../shared/backup/event.ts";
-import { operationName } from "../../../shared/backup/name.ts";
+import { instanceName, operationName } from "../../../shared/backup/name.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
 import { jobId, slotOf } from "../../../shared/backup/schedule.ts";
 import { StatusError } from "../../../shared/error.ts";
@@ -8,6 +8,7 @@ import { identityOf, operationIdFor } from "../../../shared/pipeline/identity.ts
 import type { Job, Ports } from "../../../shared/pipeline/ports.ts";
 import { asyncFlag, command } from "../command.ts";
 import { backupMade, conclude } from "../conclude.ts";
+import { notRegistered } from "../instances/idle.ts";
 import { readInstanceId } from "../names.ts";
 import type { Session } from "../session.ts";
 
@@ -35,9 +36,10 @@ export const run = command({
 });
 
 /** The job of an instance's automated backups. */
-async function jobOf(instanceId: string, { scheduler }: Ports): Promise<Job> {
+async function jobOf(instanceId: string, { scheduler, store }: Ports): Promise<Job> {
   const found = await scheduler.get(jobId(instanceId));
   if (found !== undefined) return found;
+  if ((await store.get(instanceName(instanceId))) === undefined) throw notRegistered(instanceId);
   const advice = `valkeep instances update ${instanceId} --automated-backup-config-mode=enabled makes one`;
   throw new StatusError("NOT_FOUND", `${instanceId} has no schedule; ${advice}`);
 }

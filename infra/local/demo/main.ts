@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startStack } from "../stack.ts";
 import { startValkey } from "../valkey-server.ts";
-import { say, table } from "./show.ts";
+import { say, summary } from "./show.ts";
 import { play } from "./story.ts";
 
 /** The main job of valkeep from end to end, on a local stack of its own; exits 1 if anything is not as it should be. */
@@ -38,7 +38,7 @@ try {
     third: third ?? "",
     exportBucket: stack.stack.storage.exportBucket,
   });
-  table(rows);
+  console.log(`\n${summary(rows)}`);
   const isRight = rows.every((row) => row.isRight);
   console.log(isRight ? "\nEverything is as it should be." : "\nSomething is NOT as it should be; see the table.");
   process.exitCode = isRight ? 0 : 1;

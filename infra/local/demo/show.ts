@@ -1,5 +1,6 @@
 import type { Operation, Task } from "../../../shared/backup/operation.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
+import { table } from "../../cli/table.ts";
 
 const began = performance.now();
 
@@ -40,13 +41,16 @@ function tell(path: string, task: Task, shown: Map<string, string>): void {
   say(`  ${step.padEnd(26)} ${news}`);
 }
 
+/** A table within the story, indented like its lines. */
+export const show = (text: string): void => console.log(text.replaceAll(/^/gm, " ".repeat(12)));
+
 /** The table of everything that was done, and whether each came out as it should. */
-export function table(rows: readonly Row[]): void {
-  const width = Math.max(...rows.map(({ what }) => what.length));
-  const outcome = Math.max(...rows.map((row) => row.outcome.length));
-  console.log(`\n${"WHAT".padEnd(width)}  ${"OUTCOME".padEnd(outcome)}  SECONDS  RIGHT`);
-  for (const row of rows)
-    console.log(
-      `${row.what.padEnd(width)}  ${row.outcome.padEnd(outcome)}  ${row.seconds.toFixed(1).padStart(7)}  ${row.isRight ? "yes" : "NO"}`,
-    );
+export function summary(rows: readonly Row[]): string {
+  const lines = rows.map(({ what, outcome, isRight, seconds }) => [
+    isRight ? "yes" : "NO",
+    seconds.toFixed(1),
+    what,
+    outcome,
+  ]);
+  return table([["RIGHT", "SECONDS", "WHAT", "OUTCOME"], ...lines], new Set([1]));
 }

@@ -9,8 +9,11 @@ import { decideAll } from "../../../shared/pipeline/catalogue.ts";
 import { identityOf, operationIdFor } from "../../../shared/pipeline/identity.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
+import { checkTable } from "../../cli/check-table.ts";
+import { shortBackupName } from "../../cli/names.ts";
+import { table } from "../../cli/table.ts";
 import { fill, holdings } from "./data.ts";
-import { follow, mega, type Row, say } from "./show.ts";
+import { follow, mega, type Row, say, show } from "./show.ts";
 
 /** Where the demo plays. */
 interface Stage {
@@ -70,6 +73,20 @@ export async function play(ports: Ports, stage: Stage): Promise<Row[]> {
     });
     return [error?.message ?? `${mega(Number(response?.sizeBytes))} in ${response?.uri}`, error === undefined];
   });
+  await act("only check whether a restore would go (--dry-run)", async () => {
+    const { checks = [], error } = await ask("restore.v1.requested", {
+      instance: "second",
+      backup: nightly.name,
+      dryRun: true,
+    });
+    show(checkTable(checks));
+    const { keys } = await holdings(stage.second);
+    const passed = checks.filter(({ result }) => result === "PASS").length;
+    return [
+      error?.message ?? `${passed} of ${checks.length} checks PASS, the target holds ${keys} keys`,
+      error === undefined && checks.length > 0 && keys === 0,
+    ];
+  });
   await act("restore it into an empty Valkey", async () => {
     const { response, error } = await ask("restore.v1.requested", { instance: "second", backup: nightly.name });
     return [error?.message ?? `${response?.keys} keys`, error === undefined];
@@ -97,10 +114,9 @@ export async function play(ports: Ports, stage: Stage): Promise<Row[]> {
     const { error } = await ask("backup.v1.requested", { instance: "orders", backupId: "on-demand", ttl: "14d" });
     return [error?.message ?? backupName("orders", "on-demand"), error === undefined];
   });
-  await act("36 days pass (its times are moved): a sweep finds it expired", async () => {
+  await act("36 days pass (its times are moved): a dry run, a sweep", async () => {
     await age(ports, nightly.name, 36);
-    for await (const decisions of decideAll(ports.store, timeOf(ports.clock.now()), AbortSignal.timeout(10_000)))
-      for (const { backup, action, reason } of decisions) say(`  ${action.padEnd(6)} ${backup}: ${reason}`);
+    show(table([["BACKUP", "ACTION", "REASON"], ...(await decided(ports))]));
     const { response } = await ask("sweep.v1.requested", {});
     await rest(ports, "delete");
     const state = (await ports.store.get<Backup>(nightly.name))?.data.state;
@@ -159,6 +175,14 @@ async function age(ports: Ports, name: string, days: number): Promise<void> {
     ...(purgeTime && { purgeTime: later(purgeTime, -days * day) }),
   });
   await ports.store.commit([{ kind: "put", path: name, data, updateTime: doc.updateTime }]);
+}
+
+/** What a sweep would do with each backup, and why. */
+async function decided({ store, clock }: Ports): Promise<string[][]> {
+  const rows: string[][] = [];
+  for await (const decisions of decideAll(store, timeOf(clock.now()), AbortSignal.timeout(10_000)))
+    for (const { backup, action, reason } of decisions) rows.push([shortBackupName(backup), action, reason]);
+  return rows;
 }
 
 /** Until every Operation of this verb has ended. */
