@@ -55,7 +55,8 @@ async function holdObjects(
   for (const object of names) {
     signal.throwIfAborted();
     const found = await objects.stat(bucket, object);
-    if (found === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
-    await objects.setHold(found, isHeld);
+    if (found !== undefined) await objects.setHold(found, isHeld);
+    // What is damaged can be released, or nothing would ever take it away.
+    else if (isHeld) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
   }
 }
