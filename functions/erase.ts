@@ -74,8 +74,7 @@ export const erasure = step<"erasure.v1.requested", Removal>({
   },
 
   async run({ data: { backup, operation } }, { store, objects, clock, settings }, signal) {
-    const doc = await store.get<Backup>(backup);
-    const maker = operation ?? (doc?.data.purgeStartTime === undefined ? undefined : doc.data.operation);
+    const maker = makerToErase((await store.get<Backup>(backup))?.data, operation);
     if (maker === undefined) return { maker, deferral: undefined };
     const now = timeOf(clock.now());
     return { maker, deferral: await removeAll(objects, settings.vaultBucket, backup, maker, now, signal) };
@@ -94,6 +93,15 @@ export const erasure = step<"erasure.v1.requested", Removal>({
     await change.end({ response: { backup, ...told(deferral) } });
   },
 });
+
+/**
+ * Whose objects are to go: of a backup that is being erased those of its Operation, else those that `failed` left. Where a
+ * document names the failed one a rebuild has taken its backup over, and nothing goes.
+ */
+function makerToErase(found: Backup | undefined, failed: string | undefined): string | undefined {
+  if (failed !== undefined) return found?.operation === failed ? undefined : failed;
+  return found?.purgeStartTime === undefined ? undefined : found.operation;
+}
 
 /** Ends the erasure of a backup: it is gone, or it is put off, in `admit` or by what came between. */
 async function conclude(change: Change, backup: string, maker: string | undefined, deferral: Deferral | undefined) {
