@@ -1,7 +1,7 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
 import { day, defaultGrace, later, parseDuration, timeOf } from "../shared/backup/duration.ts";
 import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
-import { toReview } from "../shared/backup/review.ts";
+import { overruled, toReview } from "../shared/backup/review.ts";
 import { counted, deferred, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
@@ -20,8 +20,10 @@ interface Removal {
 /** Puts the tombstone: DELETING, to be undone until its `purgeTime`. */
 export const deletion = step<"deletion.v1.requested">({
   on: "deletion.v1.requested",
-  async commit({ data: { backup, grace } }, _, change) {
+  async commit({ data: { backup, grace, sweep } }, _, change) {
     const found = await existing(change, backup);
+    if (sweep === undefined) await overrule(change, found);
+    else await assertDecided(change, found, sweep);
     const seconds = grace === undefined ? defaultGrace : parseDuration(grace);
     const dead = tombstoned(found, change.now, seconds, await livePins(found, change));
     const purgeTime = dead.purgeTime ?? change.now;
@@ -30,6 +32,25 @@ export const deletion = step<"deletion.v1.requested">({
     await change.end({ response: { backup, purgeTime } });
   },
 });
+
+/** A person takes a backup away: a sweep that counted on it may not take another one because of that. */
+async function overrule(change: Change, { name }: Backup): Promise<void> {
+  const { collection } = parseBackupName(name);
+  const holder = await change.read<BackupCollection>(collection);
+  if (holder !== undefined) change.put(collection, overruled(holder, change.now));
+}
+
+/** Refuses what a sweep asked for where that is no longer what a sweep would decide: it may come hours later. */
+async function assertDecided(change: Change, { name, expireTime }: Backup, sweep: string): Promise<void> {
+  if (expireTime > change.now)
+    throw new StatusError("FAILED_PRECONDITION", `${name} expires at ${expireTime}: that was moved meanwhile`);
+  const holder = await change.read<BackupCollection>(parseBackupName(name).collection);
+  if (holder === undefined || (holder.sweeping === sweep && holder.overruleTime === undefined)) return;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `${holder.name} has changed since ${sweep} decided it: the next sweep decides it anew`,
+  );
+}
 
 /** Takes the tombstone away. */
 export const undelete = step<"undelete.v1.requested">({

@@ -95,8 +95,9 @@ export const sweep = step<"sweep.v1.requested", Round>({
       if (!isDeepStrictEqual(await change.read<BackupCollection>(outcome.collection), outcome.holder)) continue;
       await settle(outcome, change);
       for (const { backup, action } of outcome.wanted) {
-        const type = action === "EXPIRE" ? "deletion.v1.requested" : "erasure.v1.requested";
-        await change.request(type, { backup }, `${operation} ${backup}`);
+        const identity = `${operation} ${backup}`;
+        if (action === "EXPIRE") await change.request("deletion.v1.requested", { backup, sweep: operation }, identity);
+        else await change.request("erasure.v1.requested", { backup }, identity);
         total[action === "EXPIRE" ? "expired" : "erased"]++;
       }
       total.deferred += outcome.deferred;
@@ -142,7 +143,7 @@ function outcomeOf({ collection, holder, entries, decisions }: Review, now: stri
 /** Marks the collection as decided, and each backup with when it is looked at next. */
 async function settle({ collection, holder, moves, hasMore, keepsExpired }: Outcome, change: Change): Promise<void> {
   if (holder !== undefined) {
-    const { reviewTime: _, keepsExpired: _before, ...rest } = holder;
+    const { reviewTime: _, keepsExpired: _before, overruleTime: _since, ...rest } = holder;
     const decided = { ...rest, sweeping: change.operation.name, ...(keepsExpired && { keepsExpired }) };
     change.put(collection, hasMore ? toReview(decided, change.now) : decided);
   }

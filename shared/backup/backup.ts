@@ -96,6 +96,8 @@ export interface BackupCollection {
   keepsExpired?: true;
   /** From when a sweep decides it anew because of that; see `toReview`. */
   reviewTime?: string;
+  /** Since the last sweep decided it: see `overruled`. */
+  overruleTime?: string;
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
