@@ -143,7 +143,7 @@ export interface Backup {
   pins: string[];
   /** From when a sweep looks at it, and so at its collection. Absent: see `keepsExpired`; or it is held, or CREATING. */
   reviewTime?: string;
-  /** When somebody holds it, why. */
+  /** When somebody holds it, why; and the Operation that put the hold there, or takes it away. */
   hold?: { reason: string; createTime: string; operation: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */
   purgeTime?: string;

@@ -215,3 +215,42 @@ it("sweeps go on, one after the other, with what a narrower policy lets go of a 
   }
   expect(living).toEqual([262, 222, 182]);
 });
+
+it("a hold and a release that meet leave either both the backup and its objects held, or neither", async () => {
+  const { objects } = world.ports;
+  const { setHold } = objects;
+  let isMet = false;
+  objects.setHold = async (of, isHeld) => {
+    if (!isMet) {
+      isMet = true;
+      await askAndLose("release.v1.requested", { backup: one });
+    }
+    await setHold(of, isHeld);
+  };
+  await world.events.publish({ type: "hold.v1.requested", data: { backup: one, reason: "audit" }, attributes: {} });
+  await world.settle();
+  const isHeld = (await backup(one))?.hold !== undefined;
+  for await (const found of objects.list(vault, `${one}/`)) expect(found.isHeld ?? false).toBe(isHeld);
+  expect(isMet).toBe(true);
+});
+
+it("a second release that comes late does not take away the hold that was put there since", async () => {
+  const { objects } = world.ports;
+  const { setHold } = objects;
+  await ask("hold.v1.requested", { backup: one, reason: "audit" });
+  let isMet = false;
+  objects.setHold = async (of, isHeld) => {
+    if (!isMet) {
+      isMet = true;
+      await askAndLose("release.v1.requested", { backup: one });
+      await askAndLose("hold.v1.requested", { backup: one, reason: "another audit" });
+    }
+    await setHold(of, isHeld);
+  };
+  await world.events.publish({ type: "release.v1.requested", data: { backup: one }, attributes: {} });
+  await world.settle();
+  const isHeld = (await backup(one))?.hold !== undefined;
+  for await (const found of objects.list(vault, `${one}/`)) expect(found.isHeld ?? false).toBe(isHeld);
+  const ended = await operations();
+  expect(ended.filter(({ verb, error }) => verb === "hold" && error === undefined).length).toBe(isHeld ? 2 : 1);
+});
