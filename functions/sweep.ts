@@ -7,6 +7,7 @@ import type { Decision } from "../shared/backup/retention.ts";
 import { reviewedFrom, toReview } from "../shared/backup/review.ts";
 import { collectionOf, type Due, dueAt, type Holder, type Review, review } from "../shared/pipeline/catalogue.ts";
 import type { Change } from "../shared/pipeline/change.ts";
+import { isGoingOn } from "../shared/pipeline/held.ts";
 import type { Ports, Store } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { retireExpired } from "./retire.ts";
@@ -119,8 +120,7 @@ const sizeOf = (outcomes: readonly Outcome[]): number =>
 
 /** Whether this sweep, or another one that is still going on, has decided the collection already: the cap holds for both. */
 async function isSwept(by: string | undefined, operation: string, { store }: Ports): Promise<boolean> {
-  if (by === undefined || by === operation) return by === operation;
-  return (await store.get<Operation>(by))?.data.done === false;
+  return by !== undefined && (by === operation || (await isGoingOn(by, store)));
 }
 
 function outcomeOf({ collection, holder, entries, decisions }: Review, now: string): Outcome {
