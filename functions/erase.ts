@@ -84,21 +84,24 @@ export const erasure = step<"erasure.v1.requested", Removal>({
   on: "erasure.v1.requested",
   goesOn: true,
 
-  async admit({ data: { backup, operation } }, change, { objects, settings }) {
+  async admit({ data: { backup, operation } }, change, { objects }) {
     if (operation !== undefined) return;
     const found = await change.read<Backup>(backup);
     if (found === undefined) return; // erased by another Operation
     const doomed = purging(found, change.now, await livePins(found, change));
     const hasBegun = found.purgeStartTime !== undefined;
-    const kept = hasBegun ? undefined : await lookFor(objects, settings.vaultBucket, found, change.now);
+    const kept = hasBegun ? undefined : await lookFor(objects, found, change.now);
     change.put(backup, kept === undefined ? doomed : deferred(found, kept.until, kept.by));
   },
 
   async run({ data: { backup, operation } }, { store, objects, clock, settings }, signal) {
-    const maker = makerToErase((await store.get<Backup>(backup))?.data, operation);
+    const found = (await store.get<Backup>(backup))?.data;
+    const maker = makerToErase(found, operation);
     if (maker === undefined) return { maker, deferral: undefined };
     const now = timeOf(clock.now());
-    return { maker, deferral: await removeAll(objects, settings.vaultBucket, backup, maker, now, signal) };
+    // Of what a failed Operation left no document tells in which bucket.
+    const bucket = operation === undefined && found !== undefined ? found.bucket : settings.vaultBucket;
+    return { maker, deferral: await removeAll(objects, bucket, backup, maker, now, signal) };
   },
 
   async commit({ data: { backup, operation } }, { maker, deferral }, change) {
@@ -140,7 +143,7 @@ const told = (deferral: Deferral | undefined): Record<string, string> =>
   deferral === undefined ? {} : { deferredUntil: deferral.until, deferredBy: deferral.by };
 
 /** What keeps a backup's files in the bucket, before anything of it is touched. */
-async function lookFor(objects: Objects, bucket: string, { name, operation }: Backup, now: string) {
+async function lookFor(objects: Objects, { name, bucket, operation }: Backup, now: string) {
   let found: Deferral | undefined;
   for await (const object of objects.list(bucket, `${name}/`))
     if (object.metadata.operation === operation) found = latest(found, deferralOf(object, now));

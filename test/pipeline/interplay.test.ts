@@ -6,7 +6,7 @@ import { backupName, collectionName, fileObject } from "../../shared/backup/name
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { valkeep } from "../cli/terminal.ts";
-import { createWorld, instanceOf, vault, type World } from "./world.ts";
+import { createWorld, exports, instanceOf, vault, type World } from "./world.ts";
 
 const day = 86_400;
 const orders = collectionName("orders");
@@ -253,4 +253,13 @@ it("a second release that comes late does not take away the hold that was put th
   for await (const found of objects.list(vault, `${one}/`)) expect(found.isHeld ?? false).toBe(isHeld);
   const ended = await operations();
   expect(ended.filter(({ verb, error }) => verb === "hold" && error === undefined).length).toBe(isHeld ? 2 : 1);
+});
+
+it("a backup is erased from the bucket that holds it, though the vault is another one by now", async () => {
+  const { objects, settings } = world.ports;
+  Object.assign(settings, { vaultBucket: exports });
+  await ask("deletion.v1.requested", { backup: one, grace: "0s" });
+  await ask("sweep.v1.requested", {});
+  expect(await backup(one)).toBeUndefined();
+  for await (const { object } of objects.list(vault, `${one}/`)) throw new Error(`${object} is left`);
 });
