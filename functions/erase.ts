@@ -4,11 +4,12 @@ import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
 import { overruled, toReview } from "../shared/backup/review.ts";
 import { counted, deferred, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
+import { bucketExists } from "../shared/pipeline/bucket-exists.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { type Deferral, deferralOf, latest } from "../shared/pipeline/deferral.ts";
 import { existing } from "../shared/pipeline/existing.ts";
 import { livePins, lockedBy } from "../shared/pipeline/held.ts";
-import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
+import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Whose objects were removed, and what keeps those that could not be. */
@@ -84,23 +85,24 @@ export const erasure = step<"erasure.v1.requested", Removal>({
   on: "erasure.v1.requested",
   goesOn: true,
 
-  async admit({ data: { backup, operation } }, change, { objects }) {
+  async admit({ data: { backup, operation } }, change, ports) {
     if (operation !== undefined) return;
     const found = await change.read<Backup>(backup);
     if (found === undefined) return; // erased by another Operation
     const doomed = purging(found, change.now, await livePins(found, change));
     const hasBegun = found.purgeStartTime !== undefined;
-    const kept = hasBegun ? undefined : await lookFor(objects, found, change.now);
+    const kept = hasBegun ? undefined : await lookFor(ports, found, change.now);
     change.put(backup, kept === undefined ? doomed : deferred(found, kept.until, kept.by));
   },
 
-  async run({ data: { backup, operation } }, { store, objects, clock, settings }, signal) {
+  async run({ data: { backup, operation } }, ports, signal) {
+    const { store, objects, clock, settings } = ports;
     const found = (await store.get<Backup>(backup))?.data;
     const maker = makerToErase(found, operation);
-    if (maker === undefined) return { maker, deferral: undefined };
-    const now = timeOf(clock.now());
     // Of what a failed Operation left no document tells in which bucket.
     const bucket = operation === undefined && found !== undefined ? found.bucket : settings.vaultBucket;
+    if (maker === undefined || (await isGone(bucket, ports))) return { maker, deferral: undefined };
+    const now = timeOf(clock.now());
     return { maker, deferral: await removeAll(objects, bucket, backup, maker, now, signal) };
   },
 
@@ -143,11 +145,17 @@ const told = (deferral: Deferral | undefined): Record<string, string> =>
   deferral === undefined ? {} : { deferredUntil: deferral.until, deferredBy: deferral.by };
 
 /** What keeps a backup's files in the bucket, before anything of it is touched. */
-async function lookFor(objects: Objects, { name, bucket, operation }: Backup, now: string) {
+async function lookFor(ports: Ports, { name, bucket, operation }: Backup, now: string) {
   let found: Deferral | undefined;
-  for await (const object of objects.list(bucket, `${name}/`))
+  if (await isGone(bucket, ports)) return undefined;
+  for await (const object of ports.objects.list(bucket, `${name}/`))
     if (object.metadata.operation === operation) found = latest(found, deferralOf(object, now));
   return found;
+}
+
+/** Whether a bucket that was the vault once was deleted, with all in it. The vault itself has to be there. */
+async function isGone(bucket: string, { objects, settings }: Ports): Promise<boolean> {
+  return bucket !== settings.vaultBucket && !(await bucketExists(bucket, objects));
 }
 
 /**

@@ -263,3 +263,14 @@ it("a backup is erased from the bucket that holds it, though the vault is anothe
   expect(await backup(one)).toBeUndefined();
   for await (const { object } of objects.list(vault, `${one}/`)) throw new Error(`${object} is left`);
 });
+
+it("a backup goes though the bucket that held it, once the vault, is gone; while the vault is not there it stays", async () => {
+  const { settings } = world.ports;
+  await ask("deletion.v1.requested", { backup: one, grace: "0s" });
+  Reflect.deleteProperty(world.buckets, vault);
+  await askAndRun("sweep.v1.requested", {});
+  expect((await backup(one))?.state).toBe("DELETING");
+  Object.assign(settings, { vaultBucket: exports });
+  await askAndRun("sweep.v1.requested", {});
+  expect(await backup(one)).toBeUndefined();
+});
