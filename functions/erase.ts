@@ -1,15 +1,14 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { day, defaultGrace, later, parseDuration, timeOf } from "../shared/backup/duration.ts";
-import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
+import { defaultGrace, parseDuration, timeOf } from "../shared/backup/duration.ts";
+import { parseBackupName } from "../shared/backup/name.ts";
 import { overruled, toReview } from "../shared/backup/review.ts";
 import { counted, deferred, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
-import { asStatusError, StatusError } from "../shared/error.ts";
-import { bucketExists } from "../shared/pipeline/bucket-exists.ts";
+import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
-import { type Deferral, deferralOf, latest } from "../shared/pipeline/deferral.ts";
+import type { Deferral } from "../shared/pipeline/deferral.ts";
 import { existing } from "../shared/pipeline/existing.ts";
 import { livePins, lockedBy } from "../shared/pipeline/held.ts";
-import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
+import { isGone, keeperOf, removeObjects } from "../shared/pipeline/removal.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Whose objects were removed, and what keeps those that could not be. */
@@ -91,7 +90,7 @@ export const erasure = step<"erasure.v1.requested", Removal>({
     if (found === undefined) return; // erased by another Operation
     const doomed = purging(found, change.now, await livePins(found, change));
     const hasBegun = found.purgeStartTime !== undefined;
-    const kept = hasBegun ? undefined : await lookFor(ports, found, change.now);
+    const kept = hasBegun ? undefined : await keeperOf(ports, found, change.now);
     change.put(backup, kept === undefined ? doomed : deferred(found, kept.until, kept.by));
   },
 
@@ -103,7 +102,7 @@ export const erasure = step<"erasure.v1.requested", Removal>({
     const bucket = operation === undefined && found !== undefined ? found.bucket : settings.vaultBucket;
     if (maker === undefined || (await isGone(bucket, ports))) return { maker, deferral: undefined };
     const now = timeOf(clock.now());
-    return { maker, deferral: await removeAll(objects, bucket, backup, maker, now, signal) };
+    return { maker, deferral: await removeObjects(objects, bucket, backup, maker, now, signal) };
   },
 
   async commit({ data: { backup, operation } }, { maker, deferral }, change) {
@@ -143,52 +142,6 @@ async function conclude(change: Change, backup: string, maker: string | undefine
 
 const told = (deferral: Deferral | undefined): Record<string, string> =>
   deferral === undefined ? {} : { deferredUntil: deferral.until, deferredBy: deferral.by };
-
-/** What keeps a backup's files in the bucket, before anything of it is touched. */
-async function lookFor(ports: Ports, { name, bucket, operation }: Backup, now: string) {
-  let found: Deferral | undefined;
-  if (await isGone(bucket, ports)) return undefined;
-  for await (const object of ports.objects.list(bucket, `${name}/`))
-    if (object.metadata.operation === operation) found = latest(found, deferralOf(object, now));
-  return found;
-}
-
-/** Whether a bucket that was the vault once was deleted, with all in it. The vault itself has to be there. */
-async function isGone(bucket: string, { objects, settings }: Ports): Promise<boolean> {
-  return bucket !== settings.vaultBucket && !(await bucketExists(bucket, objects));
-}
-
-/**
- * Removes what one Operation wrote under a backup's name, and nothing else: the name may be in use again. The manifest
- * goes first: without it, what is left counts no more. Answers what keeps the rest, if there is one.
- */
-async function removeAll(
-  objects: Objects,
-  bucket: string,
-  backup: string,
-  maker: string,
-  now: string,
-  signal: AbortSignal,
-): Promise<Deferral | undefined> {
-  let deferral: Deferral | undefined;
-  const remove = async (found: ObjectInfo): Promise<void> => {
-    try {
-      await objects.remove(found);
-    } catch (error) {
-      if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
-      deferral = latest(deferral, deferralOf(found, now) ?? { by: "HOLD", until: later(now, day) });
-    }
-  };
-  const isMeant = (found: ObjectInfo | undefined): found is ObjectInfo => found?.metadata.operation === maker;
-  const manifest = await objects.stat(bucket, manifestObject(backup));
-  if (isMeant(manifest)) await remove(manifest);
-  if (deferral !== undefined) return deferral; // while the manifest stands, what it names stays
-  for await (const found of objects.list(bucket, `${backup}/`)) {
-    signal.throwIfAborted();
-    if (isMeant(found)) await remove(found);
-  }
-  return deferral;
-}
 
 async function forget(change: Change, backup: Backup): Promise<void> {
   const { collection } = parseBackupName(backup.name);
