@@ -1,14 +1,14 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { day, defaultGrace, later, parseDuration, timeOf } from "../shared/backup/duration.ts";
-import { manifestObject, parseBackupName } from "../shared/backup/name.ts";
-import { toReview } from "../shared/backup/review.ts";
+import { defaultGrace, parseDuration, timeOf } from "../shared/backup/duration.ts";
+import { parseBackupName } from "../shared/backup/name.ts";
+import { overruled, toReview } from "../shared/backup/review.ts";
 import { counted, deferred, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
-import { asStatusError, StatusError } from "../shared/error.ts";
+import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
-import { type Deferral, deferralOf, latest } from "../shared/pipeline/deferral.ts";
+import type { Deferral } from "../shared/pipeline/deferral.ts";
 import { existing } from "../shared/pipeline/existing.ts";
 import { livePins, lockedBy } from "../shared/pipeline/held.ts";
-import type { ObjectInfo, Objects } from "../shared/pipeline/ports.ts";
+import { isGone, keeperOf, removeObjects } from "../shared/pipeline/removal.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Whose objects were removed, and what keeps those that could not be. */
@@ -20,8 +20,10 @@ interface Removal {
 /** Puts the tombstone: DELETING, to be undone until its `purgeTime`. */
 export const deletion = step<"deletion.v1.requested">({
   on: "deletion.v1.requested",
-  async commit({ data: { backup, grace } }, _, change) {
+  async commit({ data: { backup, grace, sweep } }, _, change) {
     const found = await existing(change, backup);
+    if (sweep === undefined) await overrule(change, found);
+    else await assertDecided(change, found, sweep);
     const seconds = grace === undefined ? defaultGrace : parseDuration(grace);
     const dead = tombstoned(found, change.now, seconds, await livePins(found, change));
     const purgeTime = dead.purgeTime ?? change.now;
@@ -30,6 +32,25 @@ export const deletion = step<"deletion.v1.requested">({
     await change.end({ response: { backup, purgeTime } });
   },
 });
+
+/** A person takes a backup away: a sweep that counted on it may not take another one because of that. */
+async function overrule(change: Change, { name }: Backup): Promise<void> {
+  const { collection } = parseBackupName(name);
+  const holder = await change.read<BackupCollection>(collection);
+  if (holder !== undefined) change.put(collection, overruled(holder, change.now));
+}
+
+/** Refuses what a sweep asked for where that is no longer what a sweep would decide: it may come hours later. */
+async function assertDecided(change: Change, { name, expireTime }: Backup, sweep: string): Promise<void> {
+  if (expireTime > change.now)
+    throw new StatusError("FAILED_PRECONDITION", `${name} expires at ${expireTime}: that was moved meanwhile`);
+  const holder = await change.read<BackupCollection>(parseBackupName(name).collection);
+  if (holder === undefined || (holder.sweeping === sweep && holder.overruleTime === undefined)) return;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `${holder.name} has changed since ${sweep} decided it: the next sweep decides it anew`,
+  );
+}
 
 /** Takes the tombstone away. */
 export const undelete = step<"undelete.v1.requested">({
@@ -63,22 +84,25 @@ export const erasure = step<"erasure.v1.requested", Removal>({
   on: "erasure.v1.requested",
   goesOn: true,
 
-  async admit({ data: { backup, operation } }, change, { objects, settings }) {
+  async admit({ data: { backup, operation } }, change, ports) {
     if (operation !== undefined) return;
     const found = await change.read<Backup>(backup);
     if (found === undefined) return; // erased by another Operation
     const doomed = purging(found, change.now, await livePins(found, change));
     const hasBegun = found.purgeStartTime !== undefined;
-    const kept = hasBegun ? undefined : await lookFor(objects, settings.vaultBucket, found, change.now);
+    const kept = hasBegun ? undefined : await keeperOf(ports, found, change.now);
     change.put(backup, kept === undefined ? doomed : deferred(found, kept.until, kept.by));
   },
 
-  async run({ data: { backup, operation } }, { store, objects, clock, settings }, signal) {
-    const doc = await store.get<Backup>(backup);
-    const maker = operation ?? (doc?.data.purgeStartTime === undefined ? undefined : doc.data.operation);
-    if (maker === undefined) return { maker, deferral: undefined };
+  async run({ data: { backup, operation } }, ports, signal) {
+    const { store, objects, clock, settings } = ports;
+    const found = (await store.get<Backup>(backup))?.data;
+    const maker = makerToErase(found, operation);
+    // Of what a failed Operation left no document tells in which bucket.
+    const bucket = operation === undefined && found !== undefined ? found.bucket : settings.vaultBucket;
+    if (maker === undefined || (await isGone(bucket, ports))) return { maker, deferral: undefined };
     const now = timeOf(clock.now());
-    return { maker, deferral: await removeAll(objects, settings.vaultBucket, backup, maker, now, signal) };
+    return { maker, deferral: await removeObjects(objects, bucket, backup, maker, now, signal) };
   },
 
   async commit({ data: { backup, operation } }, { maker, deferral }, change) {
@@ -95,6 +119,15 @@ export const erasure = step<"erasure.v1.requested", Removal>({
   },
 });
 
+/**
+ * Whose objects are to go: of a backup that is being erased those of its Operation, else those that `failed` left. Where a
+ * document names the failed one a rebuild has taken its backup over, and nothing goes.
+ */
+function makerToErase(found: Backup | undefined, failed: string | undefined): string | undefined {
+  if (failed !== undefined) return found?.operation === failed ? undefined : failed;
+  return found?.purgeStartTime === undefined ? undefined : found.operation;
+}
+
 /** Ends the erasure of a backup: it is gone, or it is put off, in `admit` or by what came between. */
 async function conclude(change: Change, backup: string, maker: string | undefined, deferral: Deferral | undefined) {
   const found = await change.read<Backup>(backup);
@@ -109,46 +142,6 @@ async function conclude(change: Change, backup: string, maker: string | undefine
 
 const told = (deferral: Deferral | undefined): Record<string, string> =>
   deferral === undefined ? {} : { deferredUntil: deferral.until, deferredBy: deferral.by };
-
-/** What keeps a backup's files in the bucket, before anything of it is touched. */
-async function lookFor(objects: Objects, bucket: string, { name, operation }: Backup, now: string) {
-  let found: Deferral | undefined;
-  for await (const object of objects.list(bucket, `${name}/`))
-    if (object.metadata.operation === operation) found = latest(found, deferralOf(object, now));
-  return found;
-}
-
-/**
- * Removes what one Operation wrote under a backup's name, and nothing else: the name may be in use again. The manifest
- * goes first: without it, what is left counts no more. Answers what keeps the rest, if there is one.
- */
-async function removeAll(
-  objects: Objects,
-  bucket: string,
-  backup: string,
-  maker: string,
-  now: string,
-  signal: AbortSignal,
-): Promise<Deferral | undefined> {
-  let deferral: Deferral | undefined;
-  const remove = async (found: ObjectInfo): Promise<void> => {
-    try {
-      await objects.remove(found);
-    } catch (error) {
-      if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
-      deferral = latest(deferral, deferralOf(found, now) ?? { by: "HOLD", until: later(now, day) });
-    }
-  };
-  const isMeant = (found: ObjectInfo | undefined): found is ObjectInfo => found?.metadata.operation === maker;
-  const manifest = await objects.stat(bucket, manifestObject(backup));
-  if (isMeant(manifest)) await remove(manifest);
-  if (deferral !== undefined) return deferral; // while the manifest stands, what it names stays
-  for await (const found of objects.list(bucket, `${backup}/`)) {
-    signal.throwIfAborted();
-    if (isMeant(found)) await remove(found);
-  }
-  return deferral;
-}
 
 async function forget(change: Change, backup: Backup): Promise<void> {
   const { collection } = parseBackupName(backup.name);

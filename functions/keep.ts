@@ -1,8 +1,9 @@
 import type { Backup } from "../shared/backup/backup.ts";
 import { manifestObject } from "../shared/backup/name.ts";
-import { expiringAt, held, released } from "../shared/backup/transition.ts";
+import { expiringAt, held, released, releasing } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import { existing } from "../shared/pipeline/existing.ts";
+import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
@@ -22,8 +23,13 @@ export const hold = step<"hold.v1.requested">({
 /** Releases the objects first: until the last of them is free, the document says that it is held. */
 export const releaseHold = step<"release.v1.requested">({
   on: "release.v1.requested",
-  async admit({ data: { backup } }, change) {
-    released(await existing(change, backup));
+  async admit({ data: { backup }, operation }, change) {
+    const found = await existing(change, backup);
+    // Of two that are at the objects at once, one would leave some as the other does not say.
+    const other = await lockedBy(found.hold?.operation, change);
+    if (other !== undefined)
+      throw new StatusError("FAILED_PRECONDITION", `${other} holds or releases ${backup} right now: wait for it`);
+    change.put(backup, releasing(found, operation));
   },
   run: async ({ data: { backup } }, ports, signal) => await holdObjects(backup, false, ports, signal),
   async commit({ data: { backup } }, _, change) {
@@ -55,7 +61,8 @@ async function holdObjects(
   for (const object of names) {
     signal.throwIfAborted();
     const found = await objects.stat(bucket, object);
-    if (found === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
-    await objects.setHold(found, isHeld);
+    if (found !== undefined) await objects.setHold(found, isHeld);
+    // What is damaged can be released, or nothing would ever take it away.
+    else if (isHeld) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
   }
 }

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { emptyCollection, type Totals } from "../shared/backup/collection.ts";
+import { added, emptyCollection, type Totals } from "../shared/backup/collection.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { parseBackupName, parseObjectName } from "../shared/backup/name.ts";
 import type { Operation } from "../shared/backup/operation.ts";
@@ -117,18 +117,21 @@ async function lostBackup(
   }
 }
 
-/** Puts down a backup that is missing; `false` where it is there by now. */
+/**
+ * Puts down a backup that is missing, and counts it: a collection that seems empty may be removed before all are counted anew.
+ * `false` where it is there by now.
+ */
 async function takeOver(change: Change, backup: Backup): Promise<boolean> {
   if ((await change.read(backup.name)) !== undefined) return false;
   change.put(backup.name, backup);
   const holder = unmarked(await holderOf(change, backup));
   const createTime = backup.createTime < holder.createTime ? backup.createTime : holder.createTime;
-  const grown = { ...holder, createTime };
+  const grown = { ...holder, ...added(holder, backup), createTime };
   change.put(holder.name, holder.keepsExpired ? toReview(grown, change.now) : grown);
   return true;
 }
 
-/** The collection of a backup, put down where it is missing; its totals are counted once every backup is there. */
+/** The collection of a backup, put down where it is missing; its totals are counted anew once every backup is there. */
 async function holderOf(change: Change, backup: Backup): Promise<BackupCollection> {
   const { collection } = parseBackupName(backup.name);
   const found = await change.read<BackupCollection>(collection);

@@ -2,6 +2,7 @@ import { type BackupCopy, copyName, retiring } from "../shared/backup/copy.ts";
 import { later, timeOf } from "../shared/backup/duration.ts";
 import { asStatusError } from "../shared/error.ts";
 import { begin } from "../shared/pipeline/begin.ts";
+import { bucketExists } from "../shared/pipeline/bucket-exists.ts";
 import { expiredCopies } from "../shared/pipeline/expired-copies.ts";
 import { operationIdFor } from "../shared/pipeline/identity.ts";
 import type { Objects, Ports } from "../shared/pipeline/ports.ts";
@@ -28,13 +29,13 @@ export const retirement = step<"retirement.v1.requested", number>({
     if (copy === undefined) return; // erased by another Operation
     const newer = await change.read<BackupCopy>(copyName(newerBackup, gcsBucket));
     const mayGo =
-      copy.retireStartTime !== undefined || !(await exists(gcsBucket, objects)) || (await stands(newer, objects));
+      copy.retireStartTime !== undefined || !(await bucketExists(gcsBucket, objects)) || (await stands(newer, objects));
     change.put(path, mayGo ? retiring(copy, change.now) : { ...copy, deferredUntil: later(change.now, deferral) });
   },
 
   async run({ data: { backup, gcsBucket } }, { store, objects }, signal) {
     const copy = (await store.get<BackupCopy>(copyName(backup, gcsBucket)))?.data;
-    if (copy?.retireStartTime === undefined || !(await exists(gcsBucket, objects))) return 0;
+    if (copy?.retireStartTime === undefined || !(await bucketExists(gcsBucket, objects))) return 0;
     return await removeAll(copy, objects, signal);
   },
 
@@ -76,17 +77,6 @@ async function stands(copy: BackupCopy | undefined, objects: Objects): Promise<b
   const manifest = copy.objects.at(-1);
   if (manifest === undefined) return false;
   return (await objects.stat(copy.gcsBucket, manifest.object))?.generation === manifest.generation;
-}
-
-/** Whether the bucket still exists: with it, its owner has taken the copies away. */
-async function exists(bucket: string, objects: Objects): Promise<boolean> {
-  try {
-    await objects.describe(bucket);
-    return true;
-  } catch (error) {
-    if (asStatusError(error).code === "NOT_FOUND") return false;
-    throw error;
-  }
 }
 
 /** Removes the manifest, then the files; answers how many are kept by a hold or a retention policy. */

@@ -4,15 +4,19 @@ import { later, timeOf } from "../shared/backup/duration.ts";
 import type { Operation } from "../shared/backup/operation.ts";
 import { createCalendar, createCalendars } from "../shared/backup/period.ts";
 import type { Decision } from "../shared/backup/retention.ts";
-import { reviewedFrom } from "../shared/backup/review.ts";
+import { reviewedFrom, toReview } from "../shared/backup/review.ts";
 import { collectionOf, type Due, dueAt, type Holder, type Review, review } from "../shared/pipeline/catalogue.ts";
 import type { Change } from "../shared/pipeline/change.ts";
-import type { Ports } from "../shared/pipeline/ports.ts";
+import { isGoingOn } from "../shared/pipeline/held.ts";
+import type { Ports, Store } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { retireExpired } from "./retire.ts";
 
 /** How long Operations are kept after their end, in seconds. */
 const operationLife = 90 * 86_400;
+
+/** How many Operations a sweep forgets, and how many of their Tasks one commit removes, at most. */
+const forgotten = 200;
 
 /** How long a sweep goes on, in seconds; what is due beyond that is left to the next one, well before its deadline of an hour. */
 const patience = 45 * 60;
@@ -38,6 +42,8 @@ interface Outcome extends Holder {
   deferred: number;
   /** Backups that are to be looked at from another time on, with the one that they were found with. */
   moves: { name: string; from: string | undefined; to: string | undefined }[];
+  /** There are more of them than one commit takes: the collection stays due, as none of those may be. */
+  hasMore: boolean;
   keepsExpired: boolean;
 }
 
@@ -90,8 +96,9 @@ export const sweep = step<"sweep.v1.requested", Round>({
       if (!isDeepStrictEqual(await change.read<BackupCollection>(outcome.collection), outcome.holder)) continue;
       await settle(outcome, change);
       for (const { backup, action } of outcome.wanted) {
-        const type = action === "EXPIRE" ? "deletion.v1.requested" : "erasure.v1.requested";
-        await change.request(type, { backup }, `${operation} ${backup}`);
+        const identity = `${operation} ${backup}`;
+        if (action === "EXPIRE") await change.request("deletion.v1.requested", { backup, sweep: operation }, identity);
+        else await change.request("erasure.v1.requested", { backup }, identity);
         total[action === "EXPIRE" ? "expired" : "erased"]++;
       }
       total.deferred += outcome.deferred;
@@ -113,8 +120,7 @@ const sizeOf = (outcomes: readonly Outcome[]): number =>
 
 /** Whether this sweep, or another one that is still going on, has decided the collection already: the cap holds for both. */
 async function isSwept(by: string | undefined, operation: string, { store }: Ports): Promise<boolean> {
-  if (by === undefined || by === operation) return by === operation;
-  return (await store.get<Operation>(by))?.data.done === false;
+  return by !== undefined && (by === operation || (await isGoingOn(by, store)));
 }
 
 function outcomeOf({ collection, holder, entries, decisions }: Review, now: string): Outcome {
@@ -124,7 +130,7 @@ function outcomeOf({ collection, holder, entries, decisions }: Review, now: stri
     return from === to || (holder === undefined && to === undefined) ? [] : [{ name, from, to }];
   });
   return {
-    ...{ collection, holder, moves: moves.slice(0, enough) },
+    ...{ collection, holder, moves: moves.slice(0, enough), hasMore: moves.length > enough },
     wanted: decisions.filter(({ action }) => action === "EXPIRE" || action === "ERASE"),
     deferred: decisions.filter(({ action }) => action === "DEFERRED").length,
     keepsExpired: entries.some(
@@ -135,10 +141,11 @@ function outcomeOf({ collection, holder, entries, decisions }: Review, now: stri
 }
 
 /** Marks the collection as decided, and each backup with when it is looked at next. */
-async function settle({ collection, holder, moves, keepsExpired }: Outcome, change: Change): Promise<void> {
+async function settle({ collection, holder, moves, hasMore, keepsExpired }: Outcome, change: Change): Promise<void> {
   if (holder !== undefined) {
-    const { reviewTime: _, keepsExpired: _before, ...rest } = holder;
-    change.put(collection, { ...rest, sweeping: change.operation.name, ...(keepsExpired && { keepsExpired }) });
+    const { reviewTime: _, keepsExpired: _before, overruleTime: _since, ...rest } = holder;
+    const decided = { ...rest, sweeping: change.operation.name, ...(keepsExpired && { keepsExpired }) };
+    change.put(collection, hasMore ? toReview(decided, change.now) : decided);
   }
   for (const { name, from, to } of moves) {
     const found = await change.read<Backup>(name);
@@ -152,11 +159,18 @@ async function forgetOperations({ store, clock }: Ports, signal: AbortSignal): P
     collection: "operations",
     where: [["endTime", "<=", before]],
     orderBy: { field: "endTime", direction: "asc" },
-    limit: 200,
+    limit: forgotten,
   });
-  for (const { path } of old) {
+  for (const { path } of old) await forget(path, store, signal);
+}
+
+/** Removes an Operation after its Tasks: a walk through a large vault has one for each of its pages. */
+async function forget(operation: string, store: Store, signal: AbortSignal): Promise<void> {
+  for (let isLast = false; !isLast; ) {
     signal.throwIfAborted();
-    const tasks = await store.query({ collection: `${path}/tasks` });
-    await store.commit([...tasks, { path }].map((doc) => ({ kind: "remove", path: doc.path })));
+    const tasks = await store.query({ collection: `${operation}/tasks`, limit: forgotten });
+    isLast = tasks.length < forgotten;
+    const paths = [...tasks.map(({ path }) => path), ...(isLast ? [operation] : [])];
+    await store.commit(paths.map((path) => ({ kind: "remove", path })));
   }
 }

@@ -96,6 +96,8 @@ export interface BackupCollection {
   keepsExpired?: true;
   /** From when a sweep decides it anew because of that; see `toReview`. */
   reviewTime?: string;
+  /** Since the last sweep decided it: see `overruled`. */
+  overruleTime?: string;
   kmsKey?: string;
   /** Lock: the Operation that takes a backup. Void once that Operation is done. */
   creating?: string;
@@ -141,7 +143,7 @@ export interface Backup {
   pins: string[];
   /** From when a sweep looks at it, and so at its collection. Absent: see `keepsExpired`; or it is held, or CREATING. */
   reviewTime?: string;
-  /** When somebody holds it, why. */
+  /** When somebody holds it, why; and the Operation that put the hold there, or takes it away. */
   hold?: { reason: string; createTime: string; operation: string };
   /** DELETING: from when it may be erased; until then it can be undeleted. */
   purgeTime?: string;

@@ -93,8 +93,13 @@ export const events = {
     after: z.strictObject({ reviewTime: time, name: backupOrCollection, round: z.int().min(1) }).optional(),
     requestId,
   }),
-  /** Put a tombstone on a backup; until its grace is over it can be undeleted. */
-  "deletion.v1.requested": z.strictObject({ backup, grace: duration.optional(), requestId }),
+  /** Put a tombstone on a backup; until its grace is over it can be undeleted. With `sweep`, if what that one decided still holds. */
+  "deletion.v1.requested": z.strictObject({
+    backup,
+    grace: duration.optional(),
+    sweep: operation.optional(),
+    requestId,
+  }),
   /** Take the tombstone away. */
   "undelete.v1.requested": z.strictObject({ backup, requestId }),
   /** Hold a backup, and its objects, for a reason: nothing takes it until it is released. */

@@ -28,3 +28,12 @@ export const toReview = (collection: BackupCollection, now: string): BackupColle
   ...collection,
   reviewTime: now,
 });
+
+/**
+ * The collection, in which more may have to stay than the last sweep decided: a backup was taken away by a person, or the policy is
+ * another one. What that sweep asked for is refused from here on, and the next one decides.
+ */
+export const overruled = (collection: BackupCollection, now: string): BackupCollection => ({
+  ...collection,
+  overruleTime: now,
+});

@@ -75,6 +75,12 @@ export function held(backup: Backup, reason: string, operation: string, now: str
   return inReview({ ...backup, hold: { reason, createTime: now, operation } });
 }
 
+/** The hold is being taken away by this Operation, which from here on stands in it. */
+export function releasing(backup: Backup, operation: string): Backup {
+  if (backup.hold === undefined) throw refused(backup, "it is not held");
+  return { ...backup, hold: { ...backup.hold, operation } };
+}
+
 export function released(backup: Backup): Backup {
   if (backup.hold === undefined) throw refused(backup, "it is not held");
   const { hold: _, ...free } = backup;

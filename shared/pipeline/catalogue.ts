@@ -1,13 +1,11 @@
 import type { Backup, BackupCollection } from "../backup/backup.ts";
 import { capped } from "../backup/cap.ts";
 import { parseBackupName } from "../backup/name.ts";
-import type { Operation } from "../backup/operation.ts";
 import { createCalendars } from "../backup/period.ts";
 import { type Decision, decide, type Entry } from "../backup/retention.ts";
-import type { Doc, Store } from "./ports.ts";
-
-/** How many documents are read at once. */
-const page = 300;
+import { isGoingOn } from "./held.ts";
+import { everyDocument } from "./pages.ts";
+import type { Store } from "./ports.ts";
 
 /** A collection, as it was read before its backups were. */
 export interface Holder {
@@ -80,10 +78,8 @@ export async function review(
   signal: AbortSignal,
 ): Promise<Review> {
   const entries: Entry[] = [];
-  for await (const docs of pages<Backup>(store, `${collection}/backups`)) {
-    signal.throwIfAborted();
-    for (const { data } of docs) entries.push(entryOf(data));
-  }
+  for await (const { data } of everyDocument<Backup>(store, { collection: `${collection}/backups` }, signal))
+    entries.push(entryOf(data));
   const createTimes = new Map(entries.map(({ name, createTime }) => [name, createTime]));
   const decided = decide(entries, holder?.retentionPolicy ?? {}, await inUse(store, entries), now, calendars);
   return { collection, holder, entries, decisions: capped(decided, createTimes, turn) };
@@ -92,18 +88,9 @@ export async function review(
 /** A decision for every backup there is, collection by collection: for people. It reads everything. */
 export async function* decideAll(store: Store, now: string, signal: AbortSignal): AsyncGenerator<Decision[]> {
   const calendars = createCalendars();
-  for await (const collections of pages<BackupCollection>(store, "backupCollections"))
-    for (const { path, data } of collections)
-      yield (await review(store, { collection: path, holder: data }, { now, calendars }, signal)).decisions;
-}
-
-async function* pages<T>(store: Store, collection: string): AsyncGenerator<Doc<T>[]> {
-  for (let after: Doc<T> | undefined; ; ) {
-    const docs = await store.query<T>({ collection, limit: page, ...(after && { after }) });
-    if (docs.length > 0) yield docs;
-    after = docs.at(-1);
-    if (docs.length < page) return;
-  }
+  const collections = everyDocument<BackupCollection>(store, { collection: "backupCollections" }, signal);
+  for await (const { path, data } of collections)
+    yield (await review(store, { collection: path, holder: data }, { now, calendars }, signal)).decisions;
 }
 
 /** Only what decides: a catalogue is held whole, and backups of many shards are large. */
@@ -123,7 +110,6 @@ function entryOf(backup: Backup): Entry {
 
 async function inUse(store: Store, catalogue: readonly Entry[]): Promise<Set<string>> {
   const used = new Set<string>();
-  for (const { name, pins } of catalogue)
-    for (const pin of pins) if ((await store.get<Operation>(pin))?.data.done === false) used.add(name);
+  for (const { name, pins } of catalogue) for (const pin of pins) if (await isGoingOn(pin, store)) used.add(name);
   return used;
 }

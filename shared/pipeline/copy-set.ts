@@ -2,12 +2,11 @@ import { isDeepStrictEqual } from "node:util";
 import type { Backup, BackupFile } from "../backup/backup.ts";
 import type { CopiedObject } from "../backup/copy.ts";
 import type { EventType } from "../backup/event.ts";
-import { parseManifest } from "../backup/manifest.ts";
 import { fileObject, manifestObject } from "../backup/name.ts";
 import { asStatusError, StatusError } from "../error.ts";
 import type { CopyCourse, ObjectInfo, Objects } from "./ports.ts";
 import type { Work } from "./step.ts";
-import { collect } from "./stream.ts";
+import { readManifest } from "./vault.ts";
 
 /**
  * Copies a backup's files from one bucket to another, each compared with the manifest before and after, and then the
@@ -60,7 +59,7 @@ async function manifestIn(
   const object = manifestObject(name);
   const found = await objects.stat(bucket, object);
   if (found === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
-  const manifest = parseManifest(await collect(objects.read(found, {}, signal)), name);
+  const manifest = await readManifest(found, name, objects, signal);
   if (
     manifest.operation !== operation ||
     !isDeepStrictEqual(manifest.backupFiles.map(identityOf), backupFiles.map(identityOf))

@@ -2,7 +2,7 @@ import type { BackupCollection, RetentionPolicy } from "../../../shared/backup/b
 import { timeOf } from "../../../shared/backup/duration.ts";
 import { collectionName } from "../../../shared/backup/name.ts";
 import { assertPolicy } from "../../../shared/backup/retention.ts";
-import { toReview } from "../../../shared/backup/review.ts";
+import { overruled, toReview } from "../../../shared/backup/review.ts";
 import { StatusError } from "../../../shared/error.ts";
 import type { Ports } from "../../../shared/pipeline/ports.ts";
 import { command, type Flag } from "../command.ts";
@@ -59,7 +59,8 @@ async function change({ store, clock }: Ports, name: string, changes: RetentionP
   if (doc === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}; the first backup makes it`);
   const retentionPolicy = { ...doc.data.retentionPolicy, ...changes };
   assertPolicy(retentionPolicy);
-  const data = toReview({ ...doc.data, retentionPolicy }, timeOf(clock.now()));
+  const now = timeOf(clock.now());
+  const data = overruled(toReview({ ...doc.data, retentionPolicy }, now), now);
   await store.commit([{ kind: "put", path: name, data, updateTime: doc.updateTime }]);
 }
 
