@@ -22,7 +22,7 @@ export const list = command({
 
 const optional = optionalFields<BackupCollection>({
   ...{ lastBackupTime: true, retentionPolicy: true, lastExport: true, kmsKey: true, reviewTime: true },
-  ...{ keepsExpired: true, sweeping: true, creating: true, deleting: true, deleteTime: true },
+  ...{ keepsExpired: true, sweeping: true, creating: true, deleting: true, deleteTime: true, overruleTime: true },
 });
 
 const rowOf = (collection: BackupCollection): Cell[] => [
