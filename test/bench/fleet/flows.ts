@@ -18,10 +18,16 @@ export async function measureFlows(): Promise<Flow[]> {
   const stage = createStage();
   await stage.register("orders");
   await stage.fill(["orders"], keptDays, keptDays);
-  const sweep = () => stage.run("sweep.v1.requested", { schedule: { cron: "17 * * * *", timeZone: "Etc/UTC" } });
+  const sweep = () => stage.run("sweep.v1.requested", {});
   const flows: Flow[] = [];
   const measure = async (name: string, work: () => Promise<Usage>) => flows.push({ name, usage: await work() });
   await measure("a backup of one shard", () => stage.run("backup.v1.requested", { instance: "orders" }));
+  const reconciliation = { schedule: { cron: "13,43 * * * *", timeZone: "Etc/UTC" } };
+  await measure("a reconciliation of one instance, with nothing to heal", () =>
+    stage.run("reconciliation.v1.requested", reconciliation),
+  );
+  await measure("a round of watch over one instance", () => stage.run("watch.v1", {}));
+  await sweep(); // the first one of a week has the vault looked through
   await measure("a sweep with nothing due", sweep);
   await stage.clock.advance(day * 1000);
   await measure(`a sweep with one expired of ${keptDays + 1}`, sweep);

@@ -1,5 +1,7 @@
 import { relay } from "../../../functions/relay.ts";
-import { steps } from "../../../functions/steps.ts";
+import { type StepFunction, steps } from "../../../functions/steps.ts";
+import { watch } from "../../../functions/watch.ts";
+import { periodicJobs } from "../../../infra/local/jobs.ts";
 import type { Backup, BackupCollection } from "../../../shared/backup/backup.ts";
 import { day, later, timeOf } from "../../../shared/backup/duration.ts";
 import { type EventType, routes } from "../../../shared/backup/event.ts";
@@ -24,6 +26,7 @@ export function createStage() {
     for (let messages = events.take(); messages.length > 0; messages = events.take())
       for (const message of messages) {
         if (message.type === "tick.v1") await relay(counted, timing);
+        else if (message.type === "watch.v1") await watch(counted);
         else if (isHeard(message.type)) {
           const incoming = {
             ...message,
@@ -37,11 +40,14 @@ export function createStage() {
     return { ...usage };
   }
 
-  /** Registers an instance with a server behind it. */
+  /** Registers an instance with a server behind it, its job, and those that every valkeep has. */
   async function register(id: string): Promise<void> {
+    for (const { id: name, ...job } of periodicJobs)
+      await ports.scheduler.put({ ...job, id: `valkeep-${name}`, timeZone: "Etc/UTC", state: "ENABLED" });
     valkey.start("127.0.0.1:7001");
     const instance = instanceOf(id, "127.0.0.1:7001");
     await ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await run("instance.v1.changed", { instance: id });
   }
 
   /** Puts down the collection of one instance: `count` backups, one a day, the last of them now; each lives `life` days. */
@@ -69,7 +75,7 @@ export function backupOf(instanceId: string, age: number, life: number, now: str
     name: backupName(instanceId, `b${age}`),
     uid: `${instanceId}-${age}`,
     instance: `instances/${instanceId}`,
-    instanceUid: instanceId,
+    instanceUid: instanceOf(instanceId, "").uid,
     location: "us-central1",
     bucket: "vault",
     operation: "operations/backup-0123456789abcdef",
@@ -87,7 +93,7 @@ export function backupOf(instanceId: string, age: number, life: number, now: str
   });
 }
 
-function functionOf(type: EventType): keyof typeof steps {
+function functionOf(type: EventType): StepFunction {
   const found = Object.entries(routes).find(([, topics]) => (topics as readonly string[]).includes(type));
-  return found?.[0] as keyof typeof steps;
+  return found?.[0] as StepFunction;
 }
