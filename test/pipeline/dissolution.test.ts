@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import type { EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
-import { createWorld, instanceOf, vault, type World } from "./world.ts";
+import { registered, unscheduled } from "./registered.ts";
+import { begun, operationsOf } from "./requested.ts";
+import { instanceOf, vault, type World } from "./world.ts";
 
 const orders = collectionName("orders");
 const confirmed = { collection: orders, confirm: "delete" };
@@ -10,26 +13,12 @@ let world: World;
 
 /** Two backups of an instance whose schedule is off. */
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  instance.automatedBackupConfig.automatedBackupMode = "DISABLED";
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered(unscheduled());
   for (const backupId of ["one", "two"]) await ask("backup.v1.requested", { instance: "orders", backupId });
 });
 
-async function ask(type: Parameters<World["events"]["publish"]>[0]["type"], data: object): Promise<Operation> {
-  const before = new Set((await operations()).map(({ name }) => name));
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-  const begun = (await operations()).find(({ name }) => !before.has(name));
-  if (begun === undefined) throw new Error("no operation was begun");
-  return begun;
-}
-
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
+const ask = (type: EventType, data: object) => begun(world, type, data);
+const operations = () => operationsOf(world);
 const collection = async () => (await world.ports.store.get<BackupCollection>(orders))?.data;
 const states = async () =>
   (await world.ports.store.query<Backup>({ collection: `${orders}/backups` })).map(({ data }) => data.state);

@@ -7,6 +7,8 @@ import { backupName, collectionName, fileObject, manifestObject } from "../../sh
 import type { Operation } from "../../shared/backup/operation.ts";
 import type { ObjectInfo } from "../../shared/pipeline/ports.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
+import { register } from "./registered.ts";
+import { begun, operationsOf } from "./requested.ts";
 import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
 const one = backupName("orders", "one");
@@ -19,26 +21,15 @@ beforeEach(async () => {
   world = createWorld();
   for (const [n, id] of ["orders", "carts"].entries()) {
     world.valkey.start(`127.0.0.1:700${n}`, n + 1);
-    const instance = instanceOf(id, `127.0.0.1:700${n}`);
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await register(world, instanceOf(id, `127.0.0.1:700${n}`));
   }
   await ask("backup.v1.requested", { instance: "orders", backupId: "one" });
   await ask("backup.v1.requested", { instance: "orders", backupId: "two", ttl: "14d" });
   await ask("backup.v1.requested", { instance: "carts", backupId: "one" });
 });
 
-async function ask(type: EventType, data: object): Promise<Operation> {
-  const before = new Set((await operations()).map(({ name }) => name));
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-  const begun = (await operations()).find(({ name }) => !before.has(name));
-  if (begun === undefined) throw new Error("no operation was begun");
-  return begun;
-}
-
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
+const ask = (type: EventType, data: object) => begun(world, type, data);
+const operations = () => operationsOf(world);
 const backup = async (name: string) => (await world.ports.store.get<Backup>(name))?.data;
 const collection = async (id: string) => (await world.ports.store.get<BackupCollection>(collectionName(id)))?.data;
 
@@ -133,8 +124,7 @@ describe("rebuilding the catalogue", () => {
   it("joins what was lost to a collection that has been begun anew", async () => {
     const { createTime } = (await collection("orders")) ?? {};
     await forgetEverything();
-    const instance = instanceOf("orders", "127.0.0.1:7000");
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await register(world, instanceOf("orders", "127.0.0.1:7000"));
     await ask("backup.v1.requested", { instance: "orders", backupId: "three" });
     expect((await collection("orders"))?.totalBackupCount).toBe(1);
     await ask("rebuild.v1.requested", {});
