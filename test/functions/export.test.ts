@@ -10,6 +10,7 @@ import { StatusError } from "../../shared/error.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { change } from "../pipeline/change.ts";
 import { createWorld, exports, instanceOf, onward, vault, type World } from "../pipeline/world.ts";
 
 let world: World;
@@ -43,12 +44,6 @@ const operations = async (verb: string): Promise<Operation[]> =>
 const read = async <T>(path: string): Promise<T | undefined> => (await world.ports.store.get<T>(path))?.data;
 const copyIn = (bucket: string, backup = nightly) => read<BackupCopy>(copyName(backup, bucket));
 
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
-}
-
 async function objectsOf(bucket: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
@@ -67,7 +62,7 @@ describe("by policy", () => {
   const exported = async () => (await operations("export")).map(({ target }) => target.split("/").at(-1));
 
   it("EVERY automated backup goes, and none that somebody asked for", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: { frequency: "EVERY", gcsBucket: exports } });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: { frequency: "EVERY", gcsBucket: exports } });
     await automated("one");
     await take("two");
     await automated("three");
@@ -82,7 +77,7 @@ describe("by policy", () => {
 
   it("of a week the first one goes", async () => {
     // 2026-01-01 is a Thursday.
-    await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: weekly });
     for (const id of ["thursday", "friday", "saturday", "sunday", "monday", "tuesday"]) {
       await automated(id);
       await world.clock.advance(day * 1000 - 1_000);
@@ -95,7 +90,7 @@ describe("by policy", () => {
 
   it("of a month the first one goes, in the policy's time zone", async () => {
     const exportPolicy: ExportPolicy = { frequency: "MONTHLY", timeZone: "Asia/Tokyo", gcsBucket: exports };
-    await change<Instance>(instanceName("orders"), { exportPolicy });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy });
     await world.clock.advance((31 * 24 - 10) * 3_600_000); // 14:00 UTC, 23:00 in Tokyo, the 31st
     for (const id of ["january", "still-january"]) await automated(id);
     await world.clock.advance(3_600_000);
@@ -104,9 +99,9 @@ describe("by policy", () => {
   });
 
   it("to another bucket the next one goes, whatever the week", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: weekly });
     await automated("one");
-    await change<Instance>(instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: onward } });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: onward } });
     await automated("two");
     expect((await operations("export")).map(({ request }) => Object(request.data).gcsBucket)).toEqual([
       exports,
@@ -115,7 +110,7 @@ describe("by policy", () => {
   });
 
   it("an export that fails leaves the backup as it is, and the next one of the week goes in its place", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: "nowhere" } });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: "nowhere" } });
     await automated("one");
     expect(await read<Backup>(backupName("orders", "one"))).toMatchObject({ state: "ACTIVE", pins: [] });
     expect((await operations("backup")).map(({ error }) => error)).toEqual([undefined]);
@@ -128,7 +123,7 @@ describe("by policy", () => {
     ["the first bucket", { ...weekly, gcsBucket: "nowhere" }],
     ["the bucket onward", { ...weekly, onward: { gcsBucket: "nowhere" } }],
   ])("an export that is refused for %s alarms, as nobody waits for its answer", async (_name, exportPolicy) => {
-    await change<Instance>(instanceName("orders"), { exportPolicy });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy });
     await automated("one");
     const alarms = () => world.events.messages.filter(({ type }) => type === "operation.v1.failed");
     expect(alarms()).toMatchObject([{ data: { code: "NOT_FOUND", target: backupName("orders", "one") } }]);
@@ -137,7 +132,7 @@ describe("by policy", () => {
   });
 
   it("a backup whose instance is gone by the time it is ACTIVE stays where it is", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: weekly });
     const { create } = world.ports.objects;
     world.ports.objects.create = async (...args) => {
       const info = await create(...args);
@@ -410,7 +405,7 @@ describe("a copy", () => {
     ],
     [
       "is being erased itself",
-      () => change<BackupCopy>(copyName(second, exports), { retireStartTime: "2026-01-01T00:00:00.000Z" }),
+      () => change<BackupCopy>(world, copyName(second, exports), { retireStartTime: "2026-01-01T00:00:00.000Z" }),
     ],
   ])("stays, and is looked at a day later, where the newer one %s", async (_name, spoil) => {
     await twoCopies(8);
@@ -438,7 +433,7 @@ describe("a copy", () => {
     await twoCopies(8);
     const mine = await world.ports.objects.create(exports, "theirs", once(Buffer.from("mine")), {});
     const copy = await copyIn(exports);
-    await change<BackupCopy>(copyName(nightly, exports), { objects: [mine, ...(copy?.objects ?? [])] });
+    await change<BackupCopy>(world, copyName(nightly, exports), { objects: [mine, ...(copy?.objects ?? [])] });
     await ask("sweep.v1.requested", {});
     expect(await objectsOf(exports)).toEqual([...filesOf(second), "theirs"]);
   });
@@ -501,7 +496,7 @@ describe("a copy", () => {
   it("that is being erased is not exported to", async () => {
     await twoCopies(8);
     const retireStartTime = timeOf(world.clock.now());
-    await change<BackupCopy>(copyName(nightly, exports), { retireStartTime });
+    await change<BackupCopy>(world, copyName(nightly, exports), { retireStartTime });
     await ask("export.v1.requested", { backup: nightly, gcsBucket: exports });
     expect((await operations("export")).at(-1)?.error).toMatchObject({
       code: "FAILED_PRECONDITION",

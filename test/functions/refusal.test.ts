@@ -5,6 +5,7 @@ import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
+import { change } from "../pipeline/change.ts";
 import { createWorld, exports, inbox, instanceOf, vault, type World } from "../pipeline/world.ts";
 
 let world: World;
@@ -63,12 +64,6 @@ async function fresh(before: Set<string>): Promise<Operation> {
 
 const operations = async (): Promise<Operation[]> =>
   (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
-
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
-}
 
 async function objectsOf(bucket: string): Promise<string[]> {
   const names: string[] = [];
@@ -237,7 +232,7 @@ describe("a restore", () => {
       { state: "DELETING" as const, purgeTime: "2025-01-01T00:00:00.000Z", purgeStartTime: "2025-01-01T00:00:00.000Z" },
     ],
   ])("of a backup that is %s is refused", async (_name, fields) => {
-    await change<Backup>(nightly, fields);
+    await change<Backup>(world, nightly, fields);
     expect(await ask("restore.v1.requested", { instance: "copy", backup: nightly })).toMatchObject(
       error("FAILED_PRECONDITION", /it is being (deleted; undelete it first|erased)/),
     );
@@ -254,7 +249,7 @@ describe("a restore", () => {
 
   it("into an instance that is being restored is refused", async () => {
     await world.ports.store.commit([{ kind: "create", path: "operations/restore-1", data: { done: false } }]);
-    await change<Instance>("instances/copy", { restoring: "operations/restore-1" });
+    await change<Instance>(world, "instances/copy", { restoring: "operations/restore-1" });
     await world.events.publish({
       type: "restore.v1.requested",
       data: { instance: "copy", backup: nightly, requestId: "r" },
@@ -355,7 +350,7 @@ describe("a deletion", () => {
   beforeEach(async () => void (await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })));
 
   it("of a backup that is held is refused and says why it is held", async () => {
-    await change<Backup>(nightly, {
+    await change<Backup>(world, nightly, {
       hold: { reason: "audit of May", createTime: "2026-01-01T00:00:00.000Z", operation: "operations/hold-1" },
     });
     expect(await ask("deletion.v1.requested", { backup: nightly })).toMatchObject(
@@ -365,7 +360,7 @@ describe("a deletion", () => {
 
   it("of a backup that a live restore reads is refused", async () => {
     await world.ports.store.commit([{ kind: "create", path: "operations/restore-1", data: { done: false } }]);
-    await change<Backup>(nightly, { pins: ["operations/restore-1"] });
+    await change<Backup>(world, nightly, { pins: ["operations/restore-1"] });
     await world.events.publish({
       type: "deletion.v1.requested",
       data: { backup: nightly, requestId: "r" },
@@ -381,7 +376,7 @@ describe("a deletion", () => {
     await ask("deletion.v1.requested", { backup: nightly, grace: "1h" });
     await ask("undelete.v1.requested", { backup: nightly });
     expect((await world.ports.store.get<Backup>(nightly))?.data.state).toBe("ACTIVE");
-    await change<Backup>(nightly, {
+    await change<Backup>(world, nightly, {
       state: "DELETING",
       purgeTime: "2025-01-01T00:00:00.000Z",
       purgeStartTime: "2025-01-01T00:00:00.000Z",
@@ -393,7 +388,7 @@ describe("a deletion", () => {
 
   it("by a sweep never takes the newest verified backup", async () => {
     const expireTime = "2025-01-01T00:00:00.000Z";
-    await change<Backup>(nightly, { expireTime, reviewTime: expireTime });
+    await change<Backup>(world, nightly, { expireTime, reviewTime: expireTime });
     expect(await ask("sweep.v1.requested", {})).toMatchObject({
       done: true,
       response: { expired: 0, erased: 0, deferred: 0 },
@@ -427,7 +422,7 @@ describe("an operation past its deadline", () => {
     for (const message of world.events.take()) await world.deliver(message);
     world.events.take(); // lost, and never redelivered
     const [operation] = await operations();
-    await change<Operation>(operation?.name ?? "", { deadlineTime: "2025-12-31T00:00:00.000Z" });
+    await change<Operation>(world, operation?.name ?? "", { deadlineTime: "2025-12-31T00:00:00.000Z" });
     await world.tick();
     expect((await operations()).find(({ verb }) => verb === "backup")).toMatchObject(
       error("DEADLINE_EXCEEDED", /it was at shard.v1.requested/),
