@@ -5,12 +5,13 @@ import { day, later, timeOf } from "../../shared/backup/duration.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import type { ExportPolicy } from "../../shared/backup/export-policy.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
-import type { Operation } from "../../shared/backup/operation.ts";
+import type { Operation, Verb } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
-import { keyName } from "../../shared/memory/valkey.ts";
 import { once } from "../../shared/pipeline/stream.ts";
-import { encodeString } from "../../shared/rdb/writer.ts";
 import { change } from "../pipeline/change.ts";
+import { objectsOf } from "../pipeline/objects.ts";
+import { fill, register } from "../pipeline/registered.ts";
+import { operationsOf, requested } from "../pipeline/requested.ts";
 import { createWorld, exports, instanceOf, onward, vault, type World } from "../pipeline/world.ts";
 
 let world: World;
@@ -19,36 +20,20 @@ const both = { backup: nightly, gcsBucket: exports, onward: { gcsBucket: onward 
 
 beforeEach(async () => {
   world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001", 2);
-  for (let n = 0; n < 6; n++)
-    source.shards[n % 2]?.set(keyName(0, `key-${n}`), { type: 0, expireTimeMs: -1, value: encodeString("v") });
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  fill(world.valkey.start("127.0.0.1:7001", 2), 6);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"));
 });
 
-async function ask<T extends EventType>(type: T, data: EventMap[T]): Promise<void> {
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-}
-
+const ask = <T extends EventType>(type: T, data: EventMap[T]) => requested(world, type, data);
 const take = (backupId = "nightly") => ask("backup.v1.requested", { instance: "orders", backupId });
 const automated = (backupId: string) =>
   ask("backup.v1.requested", { instance: "orders", backupId, backupType: "AUTOMATED" });
 
-const operations = async (verb: string): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", verb]] }))
-    .map(({ data }) => data)
-    .sort((a, b) => (a.createTime < b.createTime ? -1 : 1));
+const operations = async (verb: Verb): Promise<Operation[]> =>
+  (await operationsOf(world, verb)).sort((a, b) => (a.createTime < b.createTime ? -1 : 1));
 
 const read = async <T>(path: string): Promise<T | undefined> => (await world.ports.store.get<T>(path))?.data;
 const copyIn = (bucket: string, backup = nightly) => read<BackupCopy>(copyName(backup, bucket));
-
-async function objectsOf(bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
-}
 
 async function remove(bucket: string, object: string): Promise<void> {
   const found = await world.ports.objects.stat(bucket, object);
@@ -67,7 +52,9 @@ describe("by policy", () => {
     await take("two");
     await automated("three");
     expect(await exported()).toEqual(["one", "three"]);
-    expect(await objectsOf(exports)).toEqual(["one", "three"].flatMap((id) => filesOf(backupName("orders", id))));
+    expect(await objectsOf(world, exports)).toEqual(
+      ["one", "three"].flatMap((id) => filesOf(backupName("orders", id))),
+    );
   });
 
   it("without a policy nothing goes", async () => {
@@ -160,7 +147,7 @@ describe("onward", () => {
     await ask("export.v1.requested", { ...both, onward: { gcsBucket: "nowhere" } });
     await failed("NOT_FOUND", /bucket nowhere does not exist/);
     expect(await copyIn(exports)).toMatchObject({ gcsBucket: exports });
-    expect(await objectsOf(exports)).toEqual(filesOf(nightly));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(nightly));
   });
 
   it.each(["multi-region", "dual-region"] as const)("a %s bucket is refused", async (locationType) => {
@@ -171,7 +158,7 @@ describe("onward", () => {
     });
     await ask("export.v1.requested", both);
     await failed("FAILED_PRECONDITION", /expected a regional bucket/);
-    expect(await objectsOf(onward)).toEqual([]);
+    expect(await objectsOf(world, onward)).toEqual([]);
   });
 
   it("a file that somebody else put there is refused and stays, and no manifest says that the copy is whole", async () => {
@@ -179,7 +166,7 @@ describe("onward", () => {
     await ask("export.v1.requested", both);
     await failed("ALREADY_EXISTS", /is no copy of this backup; nothing is overwritten/);
     expect(world.ports.objects.contents(onward, `${nightly}/1.rdb`)?.toString()).toBe("mine");
-    expect(await objectsOf(onward)).toEqual(filesOf(nightly).slice(0, 2));
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly).slice(0, 2));
     expect(await copyIn(onward)).toBeUndefined();
   });
 
@@ -230,7 +217,7 @@ describe("onward", () => {
     };
     await ask("export.v1.requested", both);
     await failed("DATA_LOSS", /names other files than the Backup does/);
-    expect(await objectsOf(onward)).toEqual([]);
+    expect(await objectsOf(world, onward)).toEqual([]);
   });
 
   it("a permission that is denied fails it at once, and says so", async () => {
@@ -258,7 +245,7 @@ describe("onward", () => {
     await ask("export.v1.requested", both);
     expect(damaged.size).toBe(2);
     expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
-    expect(await objectsOf(onward)).toEqual(filesOf(nightly));
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly));
     for (const { generation } of (await copyIn(onward))?.objects ?? []) expect(damaged).not.toContain(generation);
   });
 
@@ -303,21 +290,21 @@ describe("onward", () => {
     await ask("export.v1.requested", both);
     expect(begun).toEqual([undefined, "page 1", undefined]);
     expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
-    expect(await objectsOf(onward)).toEqual(filesOf(nightly));
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly));
   });
 
   it("a vault whose file is damaged is copied nowhere", async () => {
     world.ports.objects.corrupt(vault, `${nightly}/0.rdb`, 3);
     await ask("export.v1.requested", both);
     await failed("UNAVAILABLE", /gave up after 10 attempts: .*differs from its source and was removed/);
-    expect(await objectsOf(exports)).toEqual([]);
+    expect(await objectsOf(world, exports)).toEqual([]);
     expect(await copyIn(exports)).toBeUndefined();
   });
 
   it("a copy that nobody exported is refused: the message belongs to an operation", async () => {
     await ask("copy.v1.requested", { backup: nightly, sourceBucket: exports, gcsBucket: onward });
     await ask("retirement.v1.requested", { backup: nightly, gcsBucket: exports, newerBackup: nightly });
-    for (const verb of ["export", "retire"])
+    for (const verb of ["export", "retire"] as const)
       expect((await operations(verb)).map(({ error }) => error?.code)).toEqual(["INVALID_ARGUMENT"]);
   });
 });
@@ -346,7 +333,7 @@ describe("a copy", () => {
     expect((await operations("retire")).map(({ error, target }) => ({ error, target }))).toEqual([
       { error: undefined, target: nightly },
     ]);
-    expect(await objectsOf(exports)).toEqual(filesOf(second));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(second));
     expect(await copyIn(exports)).toBeUndefined();
     expect(world.events.messages.filter(({ type }) => type === "copy.v1.deleted")).toHaveLength(1);
   });
@@ -372,7 +359,7 @@ describe("a copy", () => {
     expect(await copyIn(exports)).toMatchObject({ backup: nightly });
     await world.clock.advance(7 * day * 1000);
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual(filesOf(second));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(second));
   });
 
   it("under a hold is left whole and tried again later, which alarms nobody", async () => {
@@ -386,12 +373,12 @@ describe("a copy", () => {
         message: expect.stringMatching(/keeps 1 objects .*; tried again after 2026-01-10/),
       },
     ]);
-    expect(await objectsOf(exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
+    expect(await objectsOf(world, exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
     expect(world.events.messages.filter(({ type }) => type === "operation.v1.failed")).toEqual([]);
     world.ports.objects.release(exports, `${nightly}/manifest.json`);
     await world.clock.advance(day * 1000);
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual(filesOf(second));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(second));
   });
 
   it.each<[string, () => Promise<void>]>([
@@ -412,7 +399,7 @@ describe("a copy", () => {
     await spoil();
     await ask("sweep.v1.requested", {});
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual(expect.arrayContaining(filesOf(nightly)));
+    expect(await objectsOf(world, exports)).toEqual(expect.arrayContaining(filesOf(nightly)));
     expect((await operations("retire")).map(({ error, response }) => ({ error, response }))).toEqual([
       { error: undefined, response: { backup: nightly, gcsBucket: exports, deferredUntil: expect.any(String) } },
     ]);
@@ -425,7 +412,7 @@ describe("a copy", () => {
     await remove(exports, `${nightly}/0.rdb`);
     await world.ports.objects.create(exports, `${nightly}/0.rdb`, once(Buffer.from("mine")), metadata);
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual([`${nightly}/0.rdb`, ...filesOf(second)]);
+    expect(await objectsOf(world, exports)).toEqual([`${nightly}/0.rdb`, ...filesOf(second)]);
     expect(await copyIn(exports)).toBeUndefined();
   });
 
@@ -435,7 +422,7 @@ describe("a copy", () => {
     const copy = await copyIn(exports);
     await change<BackupCopy>(world, copyName(nightly, exports), { objects: [mine, ...(copy?.objects ?? [])] });
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual([...filesOf(second), "theirs"]);
+    expect(await objectsOf(world, exports)).toEqual([...filesOf(second), "theirs"]);
   });
 
   it("in a bucket that its owner deleted is forgotten", async () => {
@@ -519,7 +506,7 @@ describe("a copy", () => {
     };
     await ask("export.v1.requested", { backup: nightly, gcsBucket: exports });
     expect((await operations("export")).at(-1)?.error).toBeUndefined();
-    expect(await objectsOf(exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
+    expect(await objectsOf(world, exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
     for (const { object, generation } of (await copyIn(exports))?.objects ?? [])
       expect(await stat(exports, object)).toMatchObject({ generation });
   });

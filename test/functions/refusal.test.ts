@@ -3,10 +3,12 @@ import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
-import { keyName } from "../../shared/memory/valkey.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { change } from "../pipeline/change.ts";
-import { createWorld, exports, inbox, instanceOf, vault, type World } from "../pipeline/world.ts";
+import { objectsOf } from "../pipeline/objects.ts";
+import { registeredPair } from "../pipeline/registered.ts";
+import { operationsOf } from "../pipeline/requested.ts";
+import { exports, inbox, vault, type World } from "../pipeline/world.ts";
 
 let world: World;
 const nightly = backupName("orders", "nightly");
@@ -16,13 +18,7 @@ const file = (version = 11): Uint8Array =>
   ]);
 
 beforeEach(async () => {
-  world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001");
-  for (let n = 0; n < 5; n++)
-    source.shards[0]?.set(keyName(0, `key-${n}`), { type: 0, expireTimeMs: -1, value: encodeString("v") });
-  world.valkey.start("127.0.0.1:7002");
-  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registeredPair(1, 5);
 });
 
 /** Asks, lets the system come to rest, and answers the operation that this began. */
@@ -62,14 +58,7 @@ async function fresh(before: Set<string>): Promise<Operation> {
   return begun;
 }
 
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
-
-async function objectsOf(bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
-}
+const operations = () => operationsOf(world);
 
 const error = (code: string, reason: RegExp) => ({
   done: true,
@@ -105,7 +94,7 @@ describe("a request for a backup", () => {
   ])("%s is refused and leaves nothing", async (_name, data, code, reason) => {
     expect(await ask("backup.v1.requested", data)).toMatchObject(error(code, reason));
     expect(await world.ports.store.query({ collection: "backups", group: true })).toEqual([]);
-    expect(await objectsOf(vault)).toEqual([]);
+    expect(await objectsOf(world, vault)).toEqual([]);
   });
 
   it("of an id that exists is refused, and the backup stays as it is", async () => {
@@ -161,7 +150,7 @@ describe("a request for a backup", () => {
       error: { code: "DATA_LOSS" },
     });
     expect(await world.ports.store.query({ collection: "backups", group: true })).toEqual([]);
-    expect(await objectsOf(vault)).toEqual([]);
+    expect(await objectsOf(world, vault)).toEqual([]);
     if (source) source.sends = undefined;
     expect(await ask("backup.v1.requested", { instance: "orders" })).toMatchObject({ done: true });
   });
@@ -326,7 +315,7 @@ describe("an export", () => {
     expect(await ask("export.v1.requested", { backup: nightly, gcsBucket: exports })).toMatchObject(
       error("FAILED_PRECONDITION", /expected a regional bucket in asia-northeast1/),
     );
-    expect(await objectsOf(exports)).toEqual([]);
+    expect(await objectsOf(world, exports)).toEqual([]);
   });
 
   it("over something else that is there is refused, and that stays", async () => {
@@ -450,6 +439,6 @@ describe("a backup whose file vanishes before the manifest is written", () => {
       error("DATA_LOSS", /0.rdb is not in the bucket as it was stored/),
     );
     expect(await world.ports.store.get(nightly)).toBeUndefined();
-    expect(await objectsOf(vault)).toEqual([]);
+    expect(await objectsOf(world, vault)).toEqual([]);
   });
 });

@@ -4,6 +4,7 @@ import type { EventType } from "../../shared/backup/event.ts";
 import { backupName, fileObject, manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Verb } from "../../shared/backup/operation.ts";
 import { once } from "../../shared/pipeline/stream.ts";
+import { objectsOf } from "./objects.ts";
 import { registered } from "./registered.ts";
 import { operationsOf, requested } from "./requested.ts";
 import { vault, type World } from "./world.ts";
@@ -35,11 +36,7 @@ const operations = (verb: Verb) => operationsOf(world, verb);
 const put = (object: string, metadata: Record<string, string> = marks) =>
   world.ports.objects.create(vault, object, once(Buffer.from("x")), metadata);
 
-async function names(): Promise<string[]> {
-  const found: string[] = [];
-  for await (const { object } of world.ports.objects.list(vault, "")) found.push(object);
-  return found;
-}
+const names = () => objectsOf(world, vault);
 
 const own = [fileObject(one, 0), manifestObject(one)];
 
