@@ -5,7 +5,8 @@ import type { Operation } from "../../shared/backup/operation.ts";
 import type { Finding } from "../../shared/pipeline/findings.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
 import { change } from "../pipeline/change.ts";
-import { createWorld, instanceOf, vault, type World } from "../pipeline/world.ts";
+import { registered } from "../pipeline/registered.ts";
+import { vault, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
 const one = backupName("orders", "one");
@@ -15,10 +16,7 @@ const marks = { operation: "operations/backup-00000000", shard: "0" };
 let world: World;
 
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered();
   for (const id of ["one", "two"]) await valkeepOn(world, `backups create orders --backup-id=${id}`);
 });
 
