@@ -12,6 +12,8 @@ import { once } from "../../shared/pipeline/stream.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { type Fault, faults } from "./crash.ts";
+import { objectsOf } from "./objects.ts";
+import { register } from "./registered.ts";
 import { createWorld, exports, instanceOf, type Manner, onward, type Plan, vault, type World } from "./world.ts";
 
 /** A job of the system and what must be true once it is through, whatever went wrong on the way. */
@@ -35,8 +37,7 @@ async function withSource(world: World): Promise<void> {
       value: Uint8Array.from(encodeString("v".repeat(10 + n))),
     });
   source.functions.add("#!lua name=lib\nredis.register_function('f', function() return 1 end)");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"));
 }
 
 async function withBackup(world: World): Promise<void> {
@@ -46,8 +47,7 @@ async function withBackup(world: World): Promise<void> {
 
 async function withTarget(world: World): Promise<void> {
   world.valkey.start("127.0.0.1:7002");
-  const instance = instanceOf("copy", "127.0.0.1:7002");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("copy", "127.0.0.1:7002"));
 }
 
 /** Sets fields of a document, such as a backup's times as if it had been taken long ago. */
@@ -69,12 +69,6 @@ const operations = async (world: World, verb: string): Promise<Operation[]> =>
   (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", verb]] })).map(
     ({ data }) => data,
   );
-
-async function objectsOf(world: World, bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
-}
 
 async function theBackup(world: World): Promise<Backup | undefined> {
   return (await world.ports.store.get<Backup>(orders))?.data;

@@ -1,15 +1,13 @@
 import type { Finding } from "../../shared/backup/finding.ts";
-import { createWorld, instanceOf, type World } from "./world.ts";
+import { registered } from "./registered.ts";
+import { instanceOf, type World } from "./world.ts";
 
 export const endpoint = "127.0.0.1:7001";
 export const orders = "instances/orders";
 
 /** A world in good order: an instance with its server, its job and a backup; the jobs that everything rests on. */
 export async function inOrder(): Promise<World> {
-  const world = createWorld();
-  world.valkey.start(endpoint);
-  const instance = instanceOf("orders", endpoint);
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  const world = await registered(instanceOf("orders", endpoint));
   const job = { timeZone: "Etc/UTC", data: {}, state: "ENABLED" as const };
   await world.ports.scheduler.put({ ...job, id: "valkeep-tick", cron: "* * * * *", type: "tick.v1" });
   await world.ports.scheduler.put({ ...job, id: "valkeep-sweep", cron: "17 * * * *", type: "sweep.v1.requested" });
