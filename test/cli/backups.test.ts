@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { register } from "../pipeline/registered.ts";
 import { createWorld, exports, instanceOf, vault, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
@@ -10,8 +11,7 @@ let world: World;
 
 beforeEach(async () => {
   world = createWorld();
-  const instance = instanceOf("orders", endpoint);
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("orders", endpoint));
   const shard = world.valkey.start(endpoint).shards[0];
   for (let i = 0; i < 20; i++)
     shard?.set(`0:${Buffer.from(`key ${i}`).toString("hex")}`, {

@@ -4,7 +4,9 @@ import { backupName, collectionName, fileObject, manifestObject } from "../../sh
 import type { Operation } from "../../shared/backup/operation.ts";
 import type { Finding } from "../../shared/pipeline/findings.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
-import { createWorld, instanceOf, vault, type World } from "../pipeline/world.ts";
+import { change } from "../pipeline/change.ts";
+import { registered } from "../pipeline/registered.ts";
+import { vault, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
 const one = backupName("orders", "one");
@@ -14,18 +16,9 @@ const marks = { operation: "operations/backup-00000000", shard: "0" };
 let world: World;
 
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered();
   for (const id of ["one", "two"]) await valkeepOn(world, `backups create orders --backup-id=${id}`);
 });
-
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
-}
 
 const put = (object: string, bytes: Uint8Array | string = "x", metadata: Record<string, string> = marks) =>
   world.ports.objects.create(vault, object, once(Buffer.from(bytes)), metadata);
@@ -53,7 +46,7 @@ async function lose(backup: string): Promise<void> {
   const { totalSizeBytes = 0 } = (await world.ports.store.get<Backup>(backup))?.data ?? {};
   const { totalBackupSizeBytes = 0 } = (await world.ports.store.get<BackupCollection>(orders))?.data ?? {};
   await forget(backup);
-  await change<BackupCollection>(orders, {
+  await change<BackupCollection>(world, orders, {
     totalBackupCount: 1,
     totalBackupSizeBytes: totalBackupSizeBytes - totalSizeBytes,
   });
@@ -103,12 +96,12 @@ describe("catalogue check", () => {
     ],
     [
       "a wrong size in the catalogue",
-      () => change<Backup>(one, { totalSizeBytes: 1 }),
+      () => change<Backup>(world, one, { totalSizeBytes: 1 }),
       [{ kind: "MISCOUNTED", name: orders }],
     ],
     [
       "wrong totals",
-      () => change<BackupCollection>(orders, { totalBackupCount: 7 }),
+      () => change<BackupCollection>(world, orders, { totalBackupCount: 7 }),
       [{ kind: "MISCOUNTED", name: orders, detail: expect.stringMatching(/tells of 7 backups .* there are 2/) }],
     ],
     [
@@ -126,7 +119,7 @@ describe("catalogue check", () => {
       async () => {
         const { operation = "" } = (await world.ports.store.get<Backup>(one))?.data ?? {};
         await lose(one);
-        await change<Operation>(operation, { error: { code: "CANCELLED", message: "" }, response: {} });
+        await change<Operation>(world, operation, { error: { code: "CANCELLED", message: "" }, response: {} });
       },
       [{ kind: "UNLISTED", name: manifestObject(one), detail: expect.stringMatching(/which made .* failed/) }],
     ],
@@ -164,7 +157,7 @@ describe("catalogue check", () => {
   });
 
   it("passes over what is being taken or erased, and what changes while it looks", async () => {
-    await change<Backup>(one, { state: "DELETING", purgeStartTime: "2026-01-01T00:00:00.000Z" });
+    await change<Backup>(world, one, { state: "DELETING", purgeStartTime: "2026-01-01T00:00:00.000Z" });
     await remove(manifestObject(one));
     const { store } = world.ports;
     const get = store.get.bind(store);

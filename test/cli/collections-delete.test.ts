@@ -1,17 +1,15 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { BackupCollection } from "../../shared/backup/backup.ts";
 import { collectionName } from "../../shared/backup/name.ts";
-import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
+import { registered } from "../pipeline/registered.ts";
+import type { World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
 const line = "collections delete orders";
 let world: World;
 
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered();
   await valkeepOn(world, "backups create orders --backup-id=one");
   await valkeepOn(world, "backups create orders --backup-id=two");
 });

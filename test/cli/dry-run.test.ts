@@ -5,6 +5,7 @@ import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { keyName, type MemoryServer } from "../../shared/memory/valkey.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { register } from "../pipeline/registered.ts";
 import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
@@ -22,8 +23,7 @@ beforeEach(async () => {
   source.answers = { replicaCount: 2 };
   server = world.valkey.start(endpoint);
   server.answers = { replicaCount: 2 };
-  const instance: Instance = { ...instanceOf("orders", "127.0.0.1:7001"), ...shape };
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, { ...instanceOf("orders", "127.0.0.1:7001"), ...shape });
   await valkeepOn(world, "backups create orders --backup-id=nightly");
 });
 

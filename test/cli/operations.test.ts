@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { operationIdFor } from "../../shared/pipeline/identity.ts";
+import { register } from "../pipeline/registered.ts";
 import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
@@ -9,8 +10,7 @@ let world: World;
 
 beforeEach(async () => {
   world = createWorld();
-  const instance = instanceOf("orders", endpoint);
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("orders", endpoint));
 });
 
 const stored = async (name: string) => (await world.ports.store.get<Operation>(name))?.data;

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup, BackupCollection } from "../../shared/backup/backup.ts";
 import { backupName, collectionName } from "../../shared/backup/name.ts";
-import { createWorld, instanceOf, vault, type World } from "../pipeline/world.ts";
+import { registered } from "../pipeline/registered.ts";
+import { vault, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
 let world: World;
@@ -9,10 +10,7 @@ const one = backupName("orders", "one");
 const stored = async (): Promise<Backup | undefined> => (await world.ports.store.get<Backup>(one))?.data;
 
 beforeEach(async () => {
-  world = createWorld();
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  world.valkey.start("127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered();
   await valkeepOn(world, "backups create orders --backup-id=one --ttl=14d");
 });
 

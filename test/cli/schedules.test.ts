@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { register } from "../pipeline/registered.ts";
 import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
@@ -7,8 +8,7 @@ let world: World;
 
 beforeEach(async () => {
   world = createWorld();
-  const instance = instanceOf("orders", endpoint);
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("orders", endpoint));
   await valkeepOn(world, "instances update orders --automated-backup-config-mode=enabled");
   world.valkey.start(endpoint);
 });

@@ -5,11 +5,13 @@ import { day, later, timeOf } from "../../shared/backup/duration.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import type { ExportPolicy } from "../../shared/backup/export-policy.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
-import type { Operation } from "../../shared/backup/operation.ts";
+import type { Operation, Verb } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
-import { keyName } from "../../shared/memory/valkey.ts";
 import { once } from "../../shared/pipeline/stream.ts";
-import { encodeString } from "../../shared/rdb/writer.ts";
+import { change } from "../pipeline/change.ts";
+import { objectsOf } from "../pipeline/objects.ts";
+import { fill, register } from "../pipeline/registered.ts";
+import { operationsOf, requested } from "../pipeline/requested.ts";
 import { createWorld, exports, instanceOf, onward, vault, type World } from "../pipeline/world.ts";
 
 let world: World;
@@ -18,42 +20,20 @@ const both = { backup: nightly, gcsBucket: exports, onward: { gcsBucket: onward 
 
 beforeEach(async () => {
   world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001", 2);
-  for (let n = 0; n < 6; n++)
-    source.shards[n % 2]?.set(keyName(0, `key-${n}`), { type: 0, expireTimeMs: -1, value: encodeString("v") });
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  fill(world.valkey.start("127.0.0.1:7001", 2), 6);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"));
 });
 
-async function ask<T extends EventType>(type: T, data: EventMap[T]): Promise<void> {
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-}
-
+const ask = <T extends EventType>(type: T, data: EventMap[T]) => requested(world, type, data);
 const take = (backupId = "nightly") => ask("backup.v1.requested", { instance: "orders", backupId });
 const automated = (backupId: string) =>
   ask("backup.v1.requested", { instance: "orders", backupId, backupType: "AUTOMATED" });
 
-const operations = async (verb: string): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", verb]] }))
-    .map(({ data }) => data)
-    .sort((a, b) => (a.createTime < b.createTime ? -1 : 1));
+const operations = async (verb: Verb): Promise<Operation[]> =>
+  (await operationsOf(world, verb)).sort((a, b) => (a.createTime < b.createTime ? -1 : 1));
 
 const read = async <T>(path: string): Promise<T | undefined> => (await world.ports.store.get<T>(path))?.data;
 const copyIn = (bucket: string, backup = nightly) => read<BackupCopy>(copyName(backup, bucket));
-
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
-}
-
-async function objectsOf(bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
-}
 
 async function remove(bucket: string, object: string): Promise<void> {
   const found = await world.ports.objects.stat(bucket, object);
@@ -67,12 +47,14 @@ describe("by policy", () => {
   const exported = async () => (await operations("export")).map(({ target }) => target.split("/").at(-1));
 
   it("EVERY automated backup goes, and none that somebody asked for", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: { frequency: "EVERY", gcsBucket: exports } });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: { frequency: "EVERY", gcsBucket: exports } });
     await automated("one");
     await take("two");
     await automated("three");
     expect(await exported()).toEqual(["one", "three"]);
-    expect(await objectsOf(exports)).toEqual(["one", "three"].flatMap((id) => filesOf(backupName("orders", id))));
+    expect(await objectsOf(world, exports)).toEqual(
+      ["one", "three"].flatMap((id) => filesOf(backupName("orders", id))),
+    );
   });
 
   it("without a policy nothing goes", async () => {
@@ -82,7 +64,7 @@ describe("by policy", () => {
 
   it("of a week the first one goes", async () => {
     // 2026-01-01 is a Thursday.
-    await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: weekly });
     for (const id of ["thursday", "friday", "saturday", "sunday", "monday", "tuesday"]) {
       await automated(id);
       await world.clock.advance(day * 1000 - 1_000);
@@ -95,7 +77,7 @@ describe("by policy", () => {
 
   it("of a month the first one goes, in the policy's time zone", async () => {
     const exportPolicy: ExportPolicy = { frequency: "MONTHLY", timeZone: "Asia/Tokyo", gcsBucket: exports };
-    await change<Instance>(instanceName("orders"), { exportPolicy });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy });
     await world.clock.advance((31 * 24 - 10) * 3_600_000); // 14:00 UTC, 23:00 in Tokyo, the 31st
     for (const id of ["january", "still-january"]) await automated(id);
     await world.clock.advance(3_600_000);
@@ -104,9 +86,9 @@ describe("by policy", () => {
   });
 
   it("to another bucket the next one goes, whatever the week", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: weekly });
     await automated("one");
-    await change<Instance>(instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: onward } });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: onward } });
     await automated("two");
     expect((await operations("export")).map(({ request }) => Object(request.data).gcsBucket)).toEqual([
       exports,
@@ -115,7 +97,7 @@ describe("by policy", () => {
   });
 
   it("an export that fails leaves the backup as it is, and the next one of the week goes in its place", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: "nowhere" } });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: { ...weekly, gcsBucket: "nowhere" } });
     await automated("one");
     expect(await read<Backup>(backupName("orders", "one"))).toMatchObject({ state: "ACTIVE", pins: [] });
     expect((await operations("backup")).map(({ error }) => error)).toEqual([undefined]);
@@ -128,7 +110,7 @@ describe("by policy", () => {
     ["the first bucket", { ...weekly, gcsBucket: "nowhere" }],
     ["the bucket onward", { ...weekly, onward: { gcsBucket: "nowhere" } }],
   ])("an export that is refused for %s alarms, as nobody waits for its answer", async (_name, exportPolicy) => {
-    await change<Instance>(instanceName("orders"), { exportPolicy });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy });
     await automated("one");
     const alarms = () => world.events.messages.filter(({ type }) => type === "operation.v1.failed");
     expect(alarms()).toMatchObject([{ data: { code: "NOT_FOUND", target: backupName("orders", "one") } }]);
@@ -137,7 +119,7 @@ describe("by policy", () => {
   });
 
   it("a backup whose instance is gone by the time it is ACTIVE stays where it is", async () => {
-    await change<Instance>(instanceName("orders"), { exportPolicy: weekly });
+    await change<Instance>(world, instanceName("orders"), { exportPolicy: weekly });
     const { create } = world.ports.objects;
     world.ports.objects.create = async (...args) => {
       const info = await create(...args);
@@ -165,7 +147,7 @@ describe("onward", () => {
     await ask("export.v1.requested", { ...both, onward: { gcsBucket: "nowhere" } });
     await failed("NOT_FOUND", /bucket nowhere does not exist/);
     expect(await copyIn(exports)).toMatchObject({ gcsBucket: exports });
-    expect(await objectsOf(exports)).toEqual(filesOf(nightly));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(nightly));
   });
 
   it.each(["multi-region", "dual-region"] as const)("a %s bucket is refused", async (locationType) => {
@@ -176,7 +158,7 @@ describe("onward", () => {
     });
     await ask("export.v1.requested", both);
     await failed("FAILED_PRECONDITION", /expected a regional bucket/);
-    expect(await objectsOf(onward)).toEqual([]);
+    expect(await objectsOf(world, onward)).toEqual([]);
   });
 
   it("a file that somebody else put there is refused and stays, and no manifest says that the copy is whole", async () => {
@@ -184,7 +166,7 @@ describe("onward", () => {
     await ask("export.v1.requested", both);
     await failed("ALREADY_EXISTS", /is no copy of this backup; nothing is overwritten/);
     expect(world.ports.objects.contents(onward, `${nightly}/1.rdb`)?.toString()).toBe("mine");
-    expect(await objectsOf(onward)).toEqual(filesOf(nightly).slice(0, 2));
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly).slice(0, 2));
     expect(await copyIn(onward)).toBeUndefined();
   });
 
@@ -235,7 +217,7 @@ describe("onward", () => {
     };
     await ask("export.v1.requested", both);
     await failed("DATA_LOSS", /names other files than the Backup does/);
-    expect(await objectsOf(onward)).toEqual([]);
+    expect(await objectsOf(world, onward)).toEqual([]);
   });
 
   it("a permission that is denied fails it at once, and says so", async () => {
@@ -263,7 +245,7 @@ describe("onward", () => {
     await ask("export.v1.requested", both);
     expect(damaged.size).toBe(2);
     expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
-    expect(await objectsOf(onward)).toEqual(filesOf(nightly));
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly));
     for (const { generation } of (await copyIn(onward))?.objects ?? []) expect(damaged).not.toContain(generation);
   });
 
@@ -308,21 +290,21 @@ describe("onward", () => {
     await ask("export.v1.requested", both);
     expect(begun).toEqual([undefined, "page 1", undefined]);
     expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
-    expect(await objectsOf(onward)).toEqual(filesOf(nightly));
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly));
   });
 
   it("a vault whose file is damaged is copied nowhere", async () => {
     world.ports.objects.corrupt(vault, `${nightly}/0.rdb`, 3);
     await ask("export.v1.requested", both);
     await failed("UNAVAILABLE", /gave up after 10 attempts: .*differs from its source and was removed/);
-    expect(await objectsOf(exports)).toEqual([]);
+    expect(await objectsOf(world, exports)).toEqual([]);
     expect(await copyIn(exports)).toBeUndefined();
   });
 
   it("a copy that nobody exported is refused: the message belongs to an operation", async () => {
     await ask("copy.v1.requested", { backup: nightly, sourceBucket: exports, gcsBucket: onward });
     await ask("retirement.v1.requested", { backup: nightly, gcsBucket: exports, newerBackup: nightly });
-    for (const verb of ["export", "retire"])
+    for (const verb of ["export", "retire"] as const)
       expect((await operations(verb)).map(({ error }) => error?.code)).toEqual(["INVALID_ARGUMENT"]);
   });
 });
@@ -351,7 +333,7 @@ describe("a copy", () => {
     expect((await operations("retire")).map(({ error, target }) => ({ error, target }))).toEqual([
       { error: undefined, target: nightly },
     ]);
-    expect(await objectsOf(exports)).toEqual(filesOf(second));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(second));
     expect(await copyIn(exports)).toBeUndefined();
     expect(world.events.messages.filter(({ type }) => type === "copy.v1.deleted")).toHaveLength(1);
   });
@@ -377,7 +359,7 @@ describe("a copy", () => {
     expect(await copyIn(exports)).toMatchObject({ backup: nightly });
     await world.clock.advance(7 * day * 1000);
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual(filesOf(second));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(second));
   });
 
   it("under a hold is left whole and tried again later, which alarms nobody", async () => {
@@ -391,12 +373,12 @@ describe("a copy", () => {
         message: expect.stringMatching(/keeps 1 objects .*; tried again after 2026-01-10/),
       },
     ]);
-    expect(await objectsOf(exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
+    expect(await objectsOf(world, exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
     expect(world.events.messages.filter(({ type }) => type === "operation.v1.failed")).toEqual([]);
     world.ports.objects.release(exports, `${nightly}/manifest.json`);
     await world.clock.advance(day * 1000);
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual(filesOf(second));
+    expect(await objectsOf(world, exports)).toEqual(filesOf(second));
   });
 
   it.each<[string, () => Promise<void>]>([
@@ -410,14 +392,14 @@ describe("a copy", () => {
     ],
     [
       "is being erased itself",
-      () => change<BackupCopy>(copyName(second, exports), { retireStartTime: "2026-01-01T00:00:00.000Z" }),
+      () => change<BackupCopy>(world, copyName(second, exports), { retireStartTime: "2026-01-01T00:00:00.000Z" }),
     ],
   ])("stays, and is looked at a day later, where the newer one %s", async (_name, spoil) => {
     await twoCopies(8);
     await spoil();
     await ask("sweep.v1.requested", {});
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual(expect.arrayContaining(filesOf(nightly)));
+    expect(await objectsOf(world, exports)).toEqual(expect.arrayContaining(filesOf(nightly)));
     expect((await operations("retire")).map(({ error, response }) => ({ error, response }))).toEqual([
       { error: undefined, response: { backup: nightly, gcsBucket: exports, deferredUntil: expect.any(String) } },
     ]);
@@ -430,7 +412,7 @@ describe("a copy", () => {
     await remove(exports, `${nightly}/0.rdb`);
     await world.ports.objects.create(exports, `${nightly}/0.rdb`, once(Buffer.from("mine")), metadata);
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual([`${nightly}/0.rdb`, ...filesOf(second)]);
+    expect(await objectsOf(world, exports)).toEqual([`${nightly}/0.rdb`, ...filesOf(second)]);
     expect(await copyIn(exports)).toBeUndefined();
   });
 
@@ -438,9 +420,9 @@ describe("a copy", () => {
     await twoCopies(8);
     const mine = await world.ports.objects.create(exports, "theirs", once(Buffer.from("mine")), {});
     const copy = await copyIn(exports);
-    await change<BackupCopy>(copyName(nightly, exports), { objects: [mine, ...(copy?.objects ?? [])] });
+    await change<BackupCopy>(world, copyName(nightly, exports), { objects: [mine, ...(copy?.objects ?? [])] });
     await ask("sweep.v1.requested", {});
-    expect(await objectsOf(exports)).toEqual([...filesOf(second), "theirs"]);
+    expect(await objectsOf(world, exports)).toEqual([...filesOf(second), "theirs"]);
   });
 
   it("in a bucket that its owner deleted is forgotten", async () => {
@@ -501,7 +483,7 @@ describe("a copy", () => {
   it("that is being erased is not exported to", async () => {
     await twoCopies(8);
     const retireStartTime = timeOf(world.clock.now());
-    await change<BackupCopy>(copyName(nightly, exports), { retireStartTime });
+    await change<BackupCopy>(world, copyName(nightly, exports), { retireStartTime });
     await ask("export.v1.requested", { backup: nightly, gcsBucket: exports });
     expect((await operations("export")).at(-1)?.error).toMatchObject({
       code: "FAILED_PRECONDITION",
@@ -524,7 +506,7 @@ describe("a copy", () => {
     };
     await ask("export.v1.requested", { backup: nightly, gcsBucket: exports });
     expect((await operations("export")).at(-1)?.error).toBeUndefined();
-    expect(await objectsOf(exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
+    expect(await objectsOf(world, exports)).toEqual([...filesOf(nightly), ...filesOf(second)]);
     for (const { object, generation } of (await copyIn(exports))?.objects ?? [])
       expect(await stat(exports, object)).toMatchObject({ generation });
   });

@@ -3,9 +3,12 @@ import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
-import { keyName } from "../../shared/memory/valkey.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
-import { createWorld, exports, inbox, instanceOf, vault, type World } from "../pipeline/world.ts";
+import { change } from "../pipeline/change.ts";
+import { objectsOf } from "../pipeline/objects.ts";
+import { registeredPair } from "../pipeline/registered.ts";
+import { operationsOf } from "../pipeline/requested.ts";
+import { exports, inbox, vault, type World } from "../pipeline/world.ts";
 
 let world: World;
 const nightly = backupName("orders", "nightly");
@@ -15,13 +18,7 @@ const file = (version = 11): Uint8Array =>
   ]);
 
 beforeEach(async () => {
-  world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001");
-  for (let n = 0; n < 5; n++)
-    source.shards[0]?.set(keyName(0, `key-${n}`), { type: 0, expireTimeMs: -1, value: encodeString("v") });
-  world.valkey.start("127.0.0.1:7002");
-  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registeredPair(1, 5);
 });
 
 /** Asks, lets the system come to rest, and answers the operation that this began. */
@@ -61,20 +58,7 @@ async function fresh(before: Set<string>): Promise<Operation> {
   return begun;
 }
 
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
-
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
-}
-
-async function objectsOf(bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
-}
+const operations = () => operationsOf(world);
 
 const error = (code: string, reason: RegExp) => ({
   done: true,
@@ -110,7 +94,7 @@ describe("a request for a backup", () => {
   ])("%s is refused and leaves nothing", async (_name, data, code, reason) => {
     expect(await ask("backup.v1.requested", data)).toMatchObject(error(code, reason));
     expect(await world.ports.store.query({ collection: "backups", group: true })).toEqual([]);
-    expect(await objectsOf(vault)).toEqual([]);
+    expect(await objectsOf(world, vault)).toEqual([]);
   });
 
   it("of an id that exists is refused, and the backup stays as it is", async () => {
@@ -166,7 +150,7 @@ describe("a request for a backup", () => {
       error: { code: "DATA_LOSS" },
     });
     expect(await world.ports.store.query({ collection: "backups", group: true })).toEqual([]);
-    expect(await objectsOf(vault)).toEqual([]);
+    expect(await objectsOf(world, vault)).toEqual([]);
     if (source) source.sends = undefined;
     expect(await ask("backup.v1.requested", { instance: "orders" })).toMatchObject({ done: true });
   });
@@ -237,7 +221,7 @@ describe("a restore", () => {
       { state: "DELETING" as const, purgeTime: "2025-01-01T00:00:00.000Z", purgeStartTime: "2025-01-01T00:00:00.000Z" },
     ],
   ])("of a backup that is %s is refused", async (_name, fields) => {
-    await change<Backup>(nightly, fields);
+    await change<Backup>(world, nightly, fields);
     expect(await ask("restore.v1.requested", { instance: "copy", backup: nightly })).toMatchObject(
       error("FAILED_PRECONDITION", /it is being (deleted; undelete it first|erased)/),
     );
@@ -254,7 +238,7 @@ describe("a restore", () => {
 
   it("into an instance that is being restored is refused", async () => {
     await world.ports.store.commit([{ kind: "create", path: "operations/restore-1", data: { done: false } }]);
-    await change<Instance>("instances/copy", { restoring: "operations/restore-1" });
+    await change<Instance>(world, "instances/copy", { restoring: "operations/restore-1" });
     await world.events.publish({
       type: "restore.v1.requested",
       data: { instance: "copy", backup: nightly, requestId: "r" },
@@ -331,7 +315,7 @@ describe("an export", () => {
     expect(await ask("export.v1.requested", { backup: nightly, gcsBucket: exports })).toMatchObject(
       error("FAILED_PRECONDITION", /expected a regional bucket in asia-northeast1/),
     );
-    expect(await objectsOf(exports)).toEqual([]);
+    expect(await objectsOf(world, exports)).toEqual([]);
   });
 
   it("over something else that is there is refused, and that stays", async () => {
@@ -355,7 +339,7 @@ describe("a deletion", () => {
   beforeEach(async () => void (await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })));
 
   it("of a backup that is held is refused and says why it is held", async () => {
-    await change<Backup>(nightly, {
+    await change<Backup>(world, nightly, {
       hold: { reason: "audit of May", createTime: "2026-01-01T00:00:00.000Z", operation: "operations/hold-1" },
     });
     expect(await ask("deletion.v1.requested", { backup: nightly })).toMatchObject(
@@ -365,7 +349,7 @@ describe("a deletion", () => {
 
   it("of a backup that a live restore reads is refused", async () => {
     await world.ports.store.commit([{ kind: "create", path: "operations/restore-1", data: { done: false } }]);
-    await change<Backup>(nightly, { pins: ["operations/restore-1"] });
+    await change<Backup>(world, nightly, { pins: ["operations/restore-1"] });
     await world.events.publish({
       type: "deletion.v1.requested",
       data: { backup: nightly, requestId: "r" },
@@ -381,7 +365,7 @@ describe("a deletion", () => {
     await ask("deletion.v1.requested", { backup: nightly, grace: "1h" });
     await ask("undelete.v1.requested", { backup: nightly });
     expect((await world.ports.store.get<Backup>(nightly))?.data.state).toBe("ACTIVE");
-    await change<Backup>(nightly, {
+    await change<Backup>(world, nightly, {
       state: "DELETING",
       purgeTime: "2025-01-01T00:00:00.000Z",
       purgeStartTime: "2025-01-01T00:00:00.000Z",
@@ -393,7 +377,7 @@ describe("a deletion", () => {
 
   it("by a sweep never takes the newest verified backup", async () => {
     const expireTime = "2025-01-01T00:00:00.000Z";
-    await change<Backup>(nightly, { expireTime, reviewTime: expireTime });
+    await change<Backup>(world, nightly, { expireTime, reviewTime: expireTime });
     expect(await ask("sweep.v1.requested", {})).toMatchObject({
       done: true,
       response: { expired: 0, erased: 0, deferred: 0 },
@@ -427,7 +411,7 @@ describe("an operation past its deadline", () => {
     for (const message of world.events.take()) await world.deliver(message);
     world.events.take(); // lost, and never redelivered
     const [operation] = await operations();
-    await change<Operation>(operation?.name ?? "", { deadlineTime: "2025-12-31T00:00:00.000Z" });
+    await change<Operation>(world, operation?.name ?? "", { deadlineTime: "2025-12-31T00:00:00.000Z" });
     await world.tick();
     expect((await operations()).find(({ verb }) => verb === "backup")).toMatchObject(
       error("DEADLINE_EXCEEDED", /it was at shard.v1.requested/),
@@ -455,6 +439,6 @@ describe("a backup whose file vanishes before the manifest is written", () => {
       error("DATA_LOSS", /0.rdb is not in the bucket as it was stored/),
     );
     expect(await world.ports.store.get(nightly)).toBeUndefined();
-    expect(await objectsOf(vault)).toEqual([]);
+    expect(await objectsOf(world, vault)).toEqual([]);
   });
 });

@@ -3,26 +3,10 @@ import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
-import { keyName } from "../../shared/memory/valkey.ts";
-import { encodeString } from "../../shared/rdb/writer.ts";
-import { createWorld, instanceOf, type World } from "./world.ts";
+import { registeredPair } from "./registered.ts";
+import type { World } from "./world.ts";
 
 const nightly = backupName("orders", "nightly");
-
-async function start(): Promise<World> {
-  const world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001", 2);
-  for (let n = 0; n < 4; n++)
-    source.shards[n % 2]?.set(keyName(0, `key-${n}`), {
-      type: 0,
-      expireTimeMs: -1,
-      value: Uint8Array.from(encodeString("v")),
-    });
-  world.valkey.start("127.0.0.1:7002");
-  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
-  return world;
-}
 
 /** The n-th commit goes through, or not, and is answered with an error; answers whether there was one. */
 function answerAt(
@@ -45,7 +29,7 @@ function answerAt(
 describe.each(["ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const)("a commit that is answered %s", (code) => {
   it.each([true, false])("and was applied: %s, disturbs neither a backup nor its restore", async (isApplied) => {
     for (let at = 0; ; at++) {
-      const world = await start();
+      const world = await registeredPair(2, 4);
       const isMet = answerAt(world, at, code, isApplied);
       await world.events.publish({
         type: "backup.v1.requested",

@@ -3,28 +3,14 @@ import type { Backup, BackupCollection, Instance } from "../../shared/backup/bac
 import { backupName, collectionName } from "../../shared/backup/name.ts";
 import type { Operation, Verb } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
-import { keyName } from "../../shared/memory/valkey.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
-import { encodeString } from "../../shared/rdb/writer.ts";
-import { createWorld, exports, instanceOf, vault, type World } from "./world.ts";
+import { change } from "./change.ts";
+import { objectsOf } from "./objects.ts";
+import { registeredPair } from "./registered.ts";
+import { exports, vault, type World } from "./world.ts";
 
 const nightly = backupName("orders", "nightly");
-
-async function start(): Promise<World> {
-  const world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001", 2);
-  for (let n = 0; n < 4; n++)
-    source.shards[n % 2]?.set(keyName(0, `key-${n}`), {
-      type: 0,
-      expireTimeMs: -1,
-      value: Uint8Array.from(encodeString("v")),
-    });
-  world.valkey.start("127.0.0.1:7002");
-  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
-  return world;
-}
 
 /** Cancels the operation of this verb right before, or right after, the n-th call of a port. Answers whether there was one. */
 function cancelAt(world: World, verb: Verb, at: number, when: "before" | "after"): () => boolean {
@@ -61,14 +47,12 @@ function cancelAt(world: World, verb: Verb, at: number, when: "before" | "after"
 }
 
 /** Puts a maintenance window around the present, which is a Thursday's first minute. */
-async function putOff({ ports: { store } }: World): Promise<void> {
-  const doc = await store.get<Instance>("instances/orders");
-  if (doc === undefined) throw new Error("there is no instance");
+async function putOff(world: World): Promise<void> {
   const weeklyMaintenanceWindow = [
     { day: "WEDNESDAY" as const, startTime: { hours: 23, minutes: 0 }, durationSeconds: 3660 },
   ];
-  const data = { ...doc.data, maintenancePolicy: { weeklyMaintenanceWindow, timeZone: "Etc/UTC" } };
-  await store.commit([{ kind: "put", path: doc.path, data, updateTime: doc.updateTime }]);
+  const maintenancePolicy = { weeklyMaintenanceWindow, timeZone: "Etc/UTC" };
+  await change<Instance>(world, "instances/orders", { maintenancePolicy });
 }
 
 async function expectFree(world: World): Promise<void> {
@@ -84,16 +68,10 @@ async function expectFree(world: World): Promise<void> {
     expect(data.pins).toEqual([]);
 }
 
-async function objectsOf(world: World, bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
-}
-
 describe.each(["before", "after"] as const)("cancelled right %s any call", (when) => {
   it("a backup is there whole, or nothing of it is", async () => {
     for (let at = 0; ; at++) {
-      const world = await start();
+      const world = await registeredPair(2, 4);
       const isMet = cancelAt(world, "backup", at, when);
       await world.events.publish({
         type: "backup.v1.requested",
@@ -115,7 +93,7 @@ describe.each(["before", "after"] as const)("cancelled right %s any call", (when
 
   it("a backup that a window puts off is there whole, or nothing of it is", async () => {
     for (let at = 0; ; at++) {
-      const world = await start();
+      const world = await registeredPair(2, 4);
       await putOff(world);
       const isMet = cancelAt(world, "backup", at, when);
       const data = { instance: "orders", backupId: "nightly", backupType: "AUTOMATED" as const, requestId: "r" };
@@ -134,7 +112,7 @@ describe.each(["before", "after"] as const)("cancelled right %s any call", (when
 
   it.each(["restore", "export"] as const)("the %s gives back what it held", async (verb) => {
     for (let at = 0; ; at++) {
-      const world = await start();
+      const world = await registeredPair(2, 4);
       await world.events.publish({
         type: "backup.v1.requested",
         data: { instance: "orders", backupId: "nightly", requestId: "r" },

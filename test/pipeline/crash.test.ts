@@ -4,7 +4,7 @@ import { checkNames } from "../../shared/backup/check.ts";
 import { type BackupCopy, copyName } from "../../shared/backup/copy.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
-import type { Operation, Task } from "../../shared/backup/operation.ts";
+import type { Task, Verb } from "../../shared/backup/operation.ts";
 import { inReview } from "../../shared/backup/review.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { begin } from "../../shared/pipeline/begin.ts";
@@ -12,6 +12,9 @@ import { once } from "../../shared/pipeline/stream.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { type Fault, faults } from "./crash.ts";
+import { objectsOf } from "./objects.ts";
+import { register } from "./registered.ts";
+import { operationsOf } from "./requested.ts";
 import { createWorld, exports, instanceOf, type Manner, onward, type Plan, vault, type World } from "./world.ts";
 
 /** A job of the system and what must be true once it is through, whatever went wrong on the way. */
@@ -35,8 +38,7 @@ async function withSource(world: World): Promise<void> {
       value: Uint8Array.from(encodeString("v".repeat(10 + n))),
     });
   source.functions.add("#!lua name=lib\nredis.register_function('f', function() return 1 end)");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"));
 }
 
 async function withBackup(world: World): Promise<void> {
@@ -46,8 +48,7 @@ async function withBackup(world: World): Promise<void> {
 
 async function withTarget(world: World): Promise<void> {
   world.valkey.start("127.0.0.1:7002");
-  const instance = instanceOf("copy", "127.0.0.1:7002");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("copy", "127.0.0.1:7002"));
 }
 
 /** Sets fields of a document, such as a backup's times as if it had been taken long ago. */
@@ -63,17 +64,6 @@ async function ask<T extends EventType>(world: World, type: T, data: EventMap[T]
   await world.events.publish({ type, data, attributes: {} });
   await world.settle();
   await world.clock.advance(1_000);
-}
-
-const operations = async (world: World, verb: string): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", verb]] })).map(
-    ({ data }) => data,
-  );
-
-async function objectsOf(world: World, bucket: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const { object } of world.ports.objects.list(bucket, "")) names.push(object);
-  return names;
 }
 
 async function theBackup(world: World): Promise<Backup | undefined> {
@@ -94,8 +84,8 @@ async function expectOneBackup(world: World): Promise<void> {
 }
 
 /** What holds after every story: everything ended, nothing is held, nothing waits. */
-async function expectRest(world: World, verb: string): Promise<void> {
-  const ended = (await operations(world, verb)).filter(({ requestId }) => requestId === "r1" || verb !== "schedule");
+async function expectRest(world: World, verb: Verb): Promise<void> {
+  const ended = (await operationsOf(world, verb)).filter(({ requestId }) => requestId === "r1" || verb !== "schedule");
   expect(ended.map(({ done, error }) => ({ done, error }))).toEqual([{ done: true, error: undefined }]);
   expect(ended[0]?.holds).toEqual([]);
   for (const collection of ["outbox", "endpoints"]) expect(await world.ports.store.query({ collection })).toEqual([]);
@@ -134,7 +124,7 @@ const stories: Story[] = [
       await expectOneBackup(world);
       expect(await theBackup(world)).toMatchObject({ backupType: "FINAL" });
       expect(await world.ports.store.get(instanceName("orders"))).toBeUndefined();
-      expect((await operations(world, "schedule")).filter(({ done, error }) => !done || error !== undefined)).toEqual(
+      expect((await operationsOf(world, "schedule")).filter(({ done, error }) => !done || error !== undefined)).toEqual(
         [],
       );
       expect(await world.ports.scheduler.list()).toEqual([]);
@@ -193,7 +183,7 @@ const stories: Story[] = [
       await expectOneBackup(world);
       await expectCopy(world, exports, "asia-northeast1");
       await expectCopy(world, onward, "asia-northeast2");
-      const { name } = (await operations(world, "export"))[0] ?? {};
+      const { name } = (await operationsOf(world, "export"))[0] ?? {};
       expect((await world.ports.store.get<BackupCollection>(collectionName("orders")))?.data.lastExport).toEqual({
         period: "2026-W01",
         gcsBucket: exports,
@@ -215,7 +205,7 @@ const stories: Story[] = [
     begin: { "sweep.v1.requested": { requestId: "r1" } },
     async holds(world) {
       await expectRest(world, "sweep");
-      expect((await operations(world, "retire")).map(({ error }) => error)).toEqual([undefined]);
+      expect((await operationsOf(world, "retire")).map(({ error }) => error)).toEqual([undefined]);
       expect(await world.ports.store.get(copyName(orders, exports))).toBeUndefined();
       const second = backupName("orders", "second");
       expect(await world.ports.store.get(copyName(second, exports))).toBeDefined();
@@ -286,8 +276,8 @@ const stories: Story[] = [
     begin: { "sweep.v1.requested": { requestId: "r1" } },
     async holds(world) {
       await expectRest(world, "sweep");
-      expect((await operations(world, "delete")).map(({ error }) => error)).toEqual([undefined]);
-      expect((await operations(world, "erase")).map(({ error }) => error)).toEqual([undefined]);
+      expect((await operationsOf(world, "delete")).map(({ error }) => error)).toEqual([undefined]);
+      expect((await operationsOf(world, "erase")).map(({ error }) => error)).toEqual([undefined]);
       expect(await theBackup(world)).toMatchObject({ state: "DELETING" });
       expect(await world.ports.store.get(backupName("orders", "second"))).toBeUndefined();
       const third = backupName("orders", "third");
@@ -314,12 +304,12 @@ const stories: Story[] = [
     },
     async holds(world) {
       await expectRest(world, "dissolve");
-      expect((await operations(world, "dissolve"))[0]?.response).toMatchObject({ deleted: 2, kept: 0 });
+      expect((await operationsOf(world, "dissolve"))[0]?.response).toMatchObject({ deleted: 2, kept: 0 });
       const collection = await world.ports.store.get<BackupCollection>(collectionName("orders"));
       expect(collection?.data).toMatchObject({ totalBackupCount: 2, deleteTime: expect.any(String) });
       expect(collection?.data.deleting).toBeUndefined();
       await ask(world, "sweep.v1.requested", {});
-      expect((await operations(world, "erase")).map(({ error }) => error)).toEqual([undefined, undefined]);
+      expect((await operationsOf(world, "erase")).map(({ error }) => error)).toEqual([undefined, undefined]);
       expect(await objectsOf(world, vault)).toEqual([]);
       expect(await world.ports.store.get(collectionName("orders"))).toBeUndefined();
     },
@@ -355,7 +345,11 @@ const stories: Story[] = [
     begin: { "rebuild.v1.requested": { requestId: "r1" } },
     async holds(world) {
       await expectRest(world, "rebuild");
-      expect((await operations(world, "rebuild"))[0]?.response).toMatchObject({ rebuilt: 1, refused: 0, recounted: 0 });
+      expect((await operationsOf(world, "rebuild"))[0]?.response).toMatchObject({
+        rebuilt: 1,
+        refused: 0,
+        recounted: 0,
+      });
       await expectOneBackup(world);
     },
   },
@@ -369,7 +363,7 @@ const stories: Story[] = [
     begin: { "sweep.v1.requested": { requestId: "r1" } },
     async holds(world) {
       await expectRest(world, "sweep");
-      const [erasure, ...more] = await operations(world, "erase");
+      const [erasure, ...more] = await operationsOf(world, "erase");
       expect({ more, error: erasure?.error }).toEqual({ more: [], error: undefined });
       const found = await theBackup(world);
       expect(found).toMatchObject({ state: "DELETING", deferredBy: "RETENTION_POLICY" });
@@ -393,7 +387,7 @@ const stories: Story[] = [
       await begin(ports, "erase-1", "erasure.v1.requested", data);
     },
     async holds(world) {
-      const all = await operations(world, "erase");
+      const all = await operationsOf(world, "erase");
       const first = all.find(({ name }) => name === "operations/erase-1");
       const [second, ...more] = all.filter((one) => one !== first);
       expect(more).toEqual([]);
@@ -432,7 +426,7 @@ const stories: Story[] = [
       await expectRest(world, "restore");
       await expectOneBackup(world);
       expect((await theBackup(world))?.pins).toEqual([]);
-      expect((await operations(world, "restore"))[0]?.checks).toHaveLength(checkNames.length);
+      expect((await operationsOf(world, "restore"))[0]?.checks).toHaveLength(checkNames.length);
       expect(world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.size).toBe(0);
       expect(await world.ports.store.get(instanceName("copy"))).toBeUndefined();
     },
@@ -485,7 +479,7 @@ const stories: Story[] = [
     async holds(world) {
       await expectRest(world, "backup");
       await expectOneBackup(world);
-      const [operation] = await operations(world, "backup");
+      const [operation] = await operationsOf(world, "backup");
       const { postponed, createTime = "", deadlineTime = "" } = operation ?? {};
       if (postponed !== undefined) expect(postponed.until).toBe("2026-01-01T00:01:00.000Z");
       // Put off once, if its first delivery got so far before the window ended.
@@ -503,7 +497,7 @@ const stories: Story[] = [
     async holds(world) {
       await expectRest(world, "schedule");
       await expectRest(world, "backup");
-      const changes = (await operations(world, "schedule")).map(({ error }) => error);
+      const changes = (await operationsOf(world, "schedule")).map(({ error }) => error);
       expect(changes.filter((error) => error !== undefined)).toEqual([]);
       expect(await world.ports.scheduler.list()).toMatchObject([{ id: "valkeep-backup-orders", state: "ENABLED" }]);
       const backups = await world.ports.store.query<Backup>({ collection: "backups", group: true });

@@ -2,37 +2,27 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
-import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { deferralOf, latest } from "../../shared/pipeline/deferral.ts";
 import type { ObjectInfo } from "../../shared/pipeline/ports.ts";
 import { valkeepOn } from "../cli/terminal.ts";
-import { createWorld, instanceOf, vault, type World } from "./world.ts";
+import { registered } from "./registered.ts";
+import { operationsOf, requested } from "./requested.ts";
+import { vault, type World } from "./world.ts";
 
 const day = 86_400_000;
 const nightly = backupName("orders", "nightly");
 let world: World;
 
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered();
   await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" });
 });
 
-async function ask<T extends EventType>(type: T, data: EventMap[T]): Promise<void> {
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-}
-
+const ask = <T extends EventType>(type: T, data: EventMap[T]) => requested(world, type, data);
 const sweep = () => ask("sweep.v1.requested", {});
 const stored = async (): Promise<Backup | undefined> => (await world.ports.store.get<Backup>(nightly))?.data;
-const erasures = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", "erase"]] })).map(
-    ({ data }) => data,
-  );
+const erasures = () => operationsOf(world, "erase");
 const alarms = () => world.events.messages.filter(({ type }) => type === "operation.v1.failed");
 const dryRun = async () => (await valkeepOn(world, "sweep --dry-run")).stdout;
 

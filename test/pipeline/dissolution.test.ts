@@ -1,8 +1,12 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
+import type { EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
-import { createWorld, instanceOf, vault, type World } from "./world.ts";
+import { change } from "./change.ts";
+import { registered, unscheduled } from "./registered.ts";
+import { begun, operationsOf } from "./requested.ts";
+import { instanceOf, vault, type World } from "./world.ts";
 
 const orders = collectionName("orders");
 const confirmed = { collection: orders, confirm: "delete" };
@@ -10,42 +14,22 @@ let world: World;
 
 /** Two backups of an instance whose schedule is off. */
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  instance.automatedBackupConfig.automatedBackupMode = "DISABLED";
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered(unscheduled());
   for (const backupId of ["one", "two"]) await ask("backup.v1.requested", { instance: "orders", backupId });
 });
 
-async function ask(type: Parameters<World["events"]["publish"]>[0]["type"], data: object): Promise<Operation> {
-  const before = new Set((await operations()).map(({ name }) => name));
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-  const begun = (await operations()).find(({ name }) => !before.has(name));
-  if (begun === undefined) throw new Error("no operation was begun");
-  return begun;
-}
-
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
+const ask = (type: EventType, data: object) => begun(world, type, data);
+const operations = () => operationsOf(world);
 const collection = async () => (await world.ports.store.get<BackupCollection>(orders))?.data;
 const states = async () =>
   (await world.ports.store.query<Backup>({ collection: `${orders}/backups` })).map(({ data }) => data.state);
-
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
-}
 
 /** Copies of a backup's document under other ids, as if each had been taken. */
 async function multiply(count: number): Promise<void> {
   const one = (await world.ports.store.get<Backup>(backupName("orders", "one")))?.data;
   const names = Array.from({ length: count }, (_, n) => backupName("orders", `copy-${String(n).padStart(4, "0")}`));
   await world.ports.store.commit(names.map((name) => ({ kind: "create", path: name, data: { ...one, name } })));
-  await change<BackupCollection>(orders, { totalBackupCount: count + 2 });
+  await change<BackupCollection>(world, orders, { totalBackupCount: count + 2 });
 }
 
 const refusal = (reason: RegExp) => ({ code: "FAILED_PRECONDITION", message: expect.stringMatching(reason) });
@@ -78,7 +62,7 @@ describe("the deletion of a collection", () => {
   });
 
   it("takes the newest verified backup and goes below any minimum: it was asked for", async () => {
-    await change<BackupCollection>(orders, { retentionPolicy: { minimumRedundancy: 2, keepLast: 2 } });
+    await change<BackupCollection>(world, orders, { retentionPolicy: { minimumRedundancy: 2, keepLast: 2 } });
     await ask("dissolution.v1.requested", { ...confirmed, grace: "0s" });
     await ask("sweep.v1.requested", {});
     expect(await collection()).toBeUndefined();
@@ -111,18 +95,18 @@ describe("the deletion of a collection", () => {
   it("touches nothing where somebody reads a backup, and minds no pin of who has ended", async () => {
     const pin = { name: "operations/restore-1", verb: "restore", done: false };
     await world.ports.store.commit([{ kind: "create", path: pin.name, data: pin }]);
-    await change<Backup>(backupName("orders", "one"), { pins: [pin.name] });
+    await change<Backup>(world, backupName("orders", "one"), { pins: [pin.name] });
     await world.events.publish({ type: "dissolution.v1.requested", data: confirmed, attributes: {} });
     for (const message of world.events.take()) await world.deliver(message);
     const refused = (await operations()).find(({ verb }) => verb === "dissolve");
     expect(refused?.error).toEqual(refusal(/one is in use by operations\/restore-1/));
-    await change<Operation>(pin.name, { done: true });
+    await change<Operation>(world, pin.name, { done: true });
     expect((await ask("dissolution.v1.requested", confirmed)).response).toMatchObject({ deleted: 2 });
   });
 
   it("is refused while the schedule of the instance would take the next backup, with advice", async () => {
     const { automatedBackupConfig } = instanceOf("orders", "");
-    await change<Instance>(instanceName("orders"), { automatedBackupConfig });
+    await change<Instance>(world, instanceName("orders"), { automatedBackupConfig });
     expect((await ask("dissolution.v1.requested", confirmed)).error).toEqual(
       refusal(/--automated-backup-config-mode=disabled/),
     );
@@ -131,14 +115,16 @@ describe("the deletion of a collection", () => {
 
   it("is not refused for a schedule whose backups are kept for no time", async () => {
     const automatedBackupConfig = { ...instanceOf("orders", "").automatedBackupConfig, retentionSeconds: 0 };
-    await change<Instance>(instanceName("orders"), { automatedBackupConfig });
+    await change<Instance>(world, instanceName("orders"), { automatedBackupConfig });
     expect((await ask("dissolution.v1.requested", confirmed)).response).toMatchObject({ deleted: 2 });
   });
 
   it("leaves what was held meanwhile, and then the collection too", async () => {
     await world.events.publish({ type: "dissolution.v1.requested", data: confirmed, attributes: {} });
     for (const message of world.events.take()) await world.deliver(message);
-    await change<Backup>(backupName("orders", "two"), { hold: { reason: "audit", createTime: "", operation: "" } });
+    await change<Backup>(world, backupName("orders", "two"), {
+      hold: { reason: "audit", createTime: "", operation: "" },
+    });
     await world.settle();
     const found = (await operations()).find(({ verb }) => verb === "dissolve");
     expect(found).toMatchObject({ response: { deleted: 1, kept: 1 }, error: refusal(/1 backups .* stay/) });
@@ -149,7 +135,7 @@ describe("the deletion of a collection", () => {
   });
 
   it("lets no backup be taken or undeleted while it is under way", async () => {
-    await change<BackupCollection>(orders, { deleting: "operations/dissolve-1" });
+    await change<BackupCollection>(world, orders, { deleting: "operations/dissolve-1" });
     const live = { name: "operations/dissolve-1", verb: "dissolve", done: false };
     await ask("deletion.v1.requested", { backup: backupName("orders", "one") });
     await world.ports.store.commit([{ kind: "create", path: live.name, data: live }]);
@@ -178,7 +164,7 @@ describe("the deletion of a collection", () => {
   });
 
   it("is asked for two collections under one requestId", async () => {
-    await change<BackupCollection>(orders, {});
+    await change<BackupCollection>(world, orders, {});
     const data = { ...(await collection()), name: collectionName("other"), totalBackupCount: 0 };
     await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
     await ask("dissolution.v1.requested", { ...confirmed, requestId: "same" });

@@ -8,6 +8,8 @@ import { StatusError } from "../../shared/error.ts";
 import { keyName, type MemoryServer } from "../../shared/memory/valkey.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { register } from "./registered.ts";
+import { operationsOf } from "./requested.ts";
 import { createWorld, inbox, instanceOf, type World } from "./world.ts";
 
 type Request = EventMap["restore.v1.requested"];
@@ -24,13 +26,8 @@ beforeEach(async () => {
   target = world.valkey.start("127.0.0.1:7002");
   for (let n = 0; n < 12; n++)
     source.shards[0]?.set(keyName(n % 3, `key-${n}`), { type: 0, expireTimeMs: -1, value: encodeString("v") });
-  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
-    await register(instance);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002"));
 });
-
-async function register(instance: Instance): Promise<void> {
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
-}
 
 async function backUp(): Promise<void> {
   await world.events.publish({
@@ -51,10 +48,7 @@ async function ask(data: Request): Promise<Operation> {
   return operation;
 }
 
-const restores = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", "restore"]] })).map(
-    ({ data }) => data,
-  );
+const restores = () => operationsOf(world, "restore");
 
 const resultsOf = ({ checks = [] }: Operation) => Object.fromEntries(checks.map(({ name, result }) => [name, result]));
 
@@ -221,7 +215,7 @@ describe("a restore", () => {
 describe("two instances with one endpoint", () => {
   beforeEach(async () => {
     await backUp();
-    await register(instanceOf("twin", "127.0.0.1:7002"));
+    await register(world, instanceOf("twin", "127.0.0.1:7002"));
   });
 
   /** Delivers the first messages of these restores, one after the other, and lets nothing go on. */

@@ -3,10 +3,11 @@ import type { Backup, BackupCollection } from "../../shared/backup/backup.ts";
 import { later, timeOf } from "../../shared/backup/duration.ts";
 import type { EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, fileObject } from "../../shared/backup/name.ts";
-import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { valkeep } from "../cli/terminal.ts";
-import { createWorld, exports, instanceOf, vault, type World } from "./world.ts";
+import { registered, unscheduled } from "./registered.ts";
+import { begun, operationsOf } from "./requested.ts";
+import { exports, vault, type World } from "./world.ts";
 
 const day = 86_400;
 const orders = collectionName("orders");
@@ -16,24 +17,12 @@ let world: World;
 
 /** Two backups of one instance: the older one lives for a day, the newer one for 14. */
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  instance.automatedBackupConfig.automatedBackupMode = "DISABLED";
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered(unscheduled());
   await ask("backup.v1.requested", { instance: "orders", backupId: "one", ttl: "1d" });
   await ask("backup.v1.requested", { instance: "orders", backupId: "two", ttl: "14d" });
 });
 
-async function ask(type: EventType, data: object): Promise<Operation> {
-  const before = new Set((await operations()).map(({ name }) => name));
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-  const begun = (await operations()).find(({ name }) => !before.has(name));
-  if (begun === undefined) throw new Error("no operation was begun");
-  return begun;
-}
+const ask = (type: EventType, data: object) => begun(world, type, data);
 
 /** Delivers this request alone; what it asks for is lost, until `relay` brings it once more. */
 async function askAndLose(type: EventType, data: object): Promise<void> {
@@ -58,8 +47,7 @@ async function run(): Promise<void> {
   }
 }
 
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
+const operations = () => operationsOf(world);
 const backup = async (name: string) => (await world.ports.store.get<Backup>(name))?.data;
 const collection = async () => (await world.ports.store.get<BackupCollection>(orders))?.data;
 const now = (): string => timeOf(world.clock.now());

@@ -7,6 +7,9 @@ import { backupName, collectionName, fileObject, manifestObject } from "../../sh
 import type { Operation } from "../../shared/backup/operation.ts";
 import type { ObjectInfo } from "../../shared/pipeline/ports.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
+import { change } from "./change.ts";
+import { register } from "./registered.ts";
+import { begun, operationsOf } from "./requested.ts";
 import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
 const one = backupName("orders", "one");
@@ -19,26 +22,15 @@ beforeEach(async () => {
   world = createWorld();
   for (const [n, id] of ["orders", "carts"].entries()) {
     world.valkey.start(`127.0.0.1:700${n}`, n + 1);
-    const instance = instanceOf(id, `127.0.0.1:700${n}`);
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await register(world, instanceOf(id, `127.0.0.1:700${n}`));
   }
   await ask("backup.v1.requested", { instance: "orders", backupId: "one" });
   await ask("backup.v1.requested", { instance: "orders", backupId: "two", ttl: "14d" });
   await ask("backup.v1.requested", { instance: "carts", backupId: "one" });
 });
 
-async function ask(type: EventType, data: object): Promise<Operation> {
-  const before = new Set((await operations()).map(({ name }) => name));
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-  const begun = (await operations()).find(({ name }) => !before.has(name));
-  if (begun === undefined) throw new Error("no operation was begun");
-  return begun;
-}
-
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
+const ask = (type: EventType, data: object) => begun(world, type, data);
+const operations = () => operationsOf(world);
 const backup = async (name: string) => (await world.ports.store.get<Backup>(name))?.data;
 const collection = async (id: string) => (await world.ports.store.get<BackupCollection>(collectionName(id)))?.data;
 
@@ -54,12 +46,6 @@ async function catalogue(): Promise<Record<string, unknown>> {
 async function forgetEverything(): Promise<void> {
   const paths = Object.keys(world.ports.store.all());
   await world.ports.store.commit(paths.map((path) => ({ kind: "remove", path })));
-}
-
-async function change<T extends object>(path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
 }
 
 async function stored(object: string): Promise<ObjectInfo> {
@@ -105,9 +91,9 @@ describe("rebuilding the catalogue", () => {
   });
 
   it("overwrites no document that is there, and puts the totals right", async () => {
-    await change<Backup>(one, { expireTime: "2126-01-01T00:00:00.000Z" });
+    await change<Backup>(world, one, { expireTime: "2126-01-01T00:00:00.000Z" });
     await world.ports.store.commit([{ kind: "remove", path: two }]);
-    await change<BackupCollection>(collectionName("orders"), {
+    await change<BackupCollection>(world, collectionName("orders"), {
       totalBackupCount: 17,
       retentionPolicy: { keepLast: 3 },
     });
@@ -133,8 +119,7 @@ describe("rebuilding the catalogue", () => {
   it("joins what was lost to a collection that has been begun anew", async () => {
     const { createTime } = (await collection("orders")) ?? {};
     await forgetEverything();
-    const instance = instanceOf("orders", "127.0.0.1:7000");
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await register(world, instanceOf("orders", "127.0.0.1:7000"));
     await ask("backup.v1.requested", { instance: "orders", backupId: "three" });
     expect((await collection("orders"))?.totalBackupCount).toBe(1);
     await ask("rebuild.v1.requested", {});
@@ -148,7 +133,7 @@ describe("rebuilding the catalogue", () => {
 
   it("takes the mark of deletion from a collection of which something comes back", async () => {
     await ask("dissolution.v1.requested", { collection: collectionName("orders"), confirm: "delete" });
-    await change<BackupCollection>(collectionName("orders"), { deleteTime: "2026-01-01T00:00:00.000Z" });
+    await change<BackupCollection>(world, collectionName("orders"), { deleteTime: "2026-01-01T00:00:00.000Z" });
     await world.ports.store.commit([{ kind: "remove", path: two }]);
     await ask("rebuild.v1.requested", {});
     expect(await collection("orders")).not.toHaveProperty("deleteTime");
@@ -290,7 +275,7 @@ describe("rebuilding the catalogue", () => {
     ["goes on", { done: false }],
   ])("takes over no backup whose operation %s: what it left is on its way out", async (_, fields) => {
     const { operation = "" } = (await backup(two)) ?? {};
-    await change<Operation>(operation, { ...fields, deadlineTime: "2100-01-01T00:00:00.000Z" });
+    await change<Operation>(world, operation, { ...fields, deadlineTime: "2100-01-01T00:00:00.000Z" });
     await world.ports.store.commit([{ kind: "remove", path: two }]);
     await world.events.publish({ type: "rebuild.v1.requested", data: {}, attributes: {} });
     for (let round = 0; round < 4; round++) for (const message of world.events.take()) await world.deliver(message);
@@ -301,7 +286,7 @@ describe("rebuilding the catalogue", () => {
   it("takes over a final backup whose operation could not delete the instance", async () => {
     const { operation = "" } = (await backup(two)) ?? {};
     const error = { code: "FAILED_PRECONDITION" as const, message: "the instance was not deleted" };
-    await change<Operation>(operation, { error, response: { backup: two } });
+    await change<Operation>(world, operation, { error, response: { backup: two } });
     await world.ports.store.commit([{ kind: "remove", path: two }]);
     expect((await ask("rebuild.v1.requested", {})).response).toMatchObject({ rebuilt: 1 });
   });
@@ -350,10 +335,10 @@ describe("rebuilding the catalogue", () => {
       const made = await backup(one);
       const name = backupName("orders", "three");
       await store.commit([{ kind: "create", path: name, data: { ...made, name } }]);
-      await change<BackupCollection>(collectionName("orders"), { totalBackupCount: 3 });
+      await change<BackupCollection>(world, collectionName("orders"), { totalBackupCount: 3 });
       return found;
     };
-    await change<BackupCollection>(collectionName("orders"), { totalBackupSizeBytes: 1 });
+    await change<BackupCollection>(world, collectionName("orders"), { totalBackupSizeBytes: 1 });
     expect((await ask("rebuild.v1.requested", {})).error).toBeUndefined();
     const sizes = (await query<Backup>({ collection: `${collectionName("orders")}/backups` })).map(
       ({ data }) => data.totalSizeBytes,

@@ -2,9 +2,12 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import type { EventType } from "../../shared/backup/event.ts";
 import { backupName, fileObject, manifestObject } from "../../shared/backup/name.ts";
-import type { Operation } from "../../shared/backup/operation.ts";
+import type { Operation, Verb } from "../../shared/backup/operation.ts";
 import { once } from "../../shared/pipeline/stream.ts";
-import { createWorld, instanceOf, vault, type World } from "./world.ts";
+import { objectsOf } from "./objects.ts";
+import { registered } from "./registered.ts";
+import { operationsOf, requested } from "./requested.ts";
+import { vault, type World } from "./world.ts";
 
 const one = backupName("orders", "one");
 const gone = backupName("orders", "gone");
@@ -13,18 +16,11 @@ const marks = { operation: "operations/backup-00000000", shard: "0" };
 let world: World;
 
 beforeEach(async () => {
-  world = createWorld();
-  world.valkey.start("127.0.0.1:7001");
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  world = await registered();
   await ask("backup.v1.requested", { instance: "orders", backupId: "one" });
 });
 
-async function ask(type: EventType, data: object): Promise<void> {
-  await world.events.publish({ type, data, attributes: {} });
-  await world.settle();
-  await world.clock.advance(1_000);
-}
+const ask = (type: EventType, data: object) => requested(world, type, data);
 
 /** Lets a week pass and has orphans looked for. */
 async function reclaim(): Promise<Operation["response"]> {
@@ -35,19 +31,12 @@ async function reclaim(): Promise<Operation["response"]> {
   return found.at(-1)?.response;
 }
 
-const operations = async (verb: string): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", verb]] })).map(
-    ({ data }) => data,
-  );
+const operations = (verb: Verb) => operationsOf(world, verb);
 
 const put = (object: string, metadata: Record<string, string> = marks) =>
   world.ports.objects.create(vault, object, once(Buffer.from("x")), metadata);
 
-async function names(): Promise<string[]> {
-  const found: string[] = [];
-  for await (const { object } of world.ports.objects.list(vault, "")) found.push(object);
-  return found;
-}
+const names = () => objectsOf(world, vault);
 
 const own = [fileObject(one, 0), manifestObject(one)];
 

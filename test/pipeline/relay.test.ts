@@ -273,11 +273,8 @@ describe("a request id", () => {
 });
 
 describe("an unknown answer", () => {
-  it.each([
-    "UNKNOWN",
-    "UNAVAILABLE",
-    "ABORTED",
-  ] as const)("to the commit of a submitted request (%s) does not make the caller ask twice", async (code) => {
+  /** The ports of the world, whose first commit goes through and is answered with an error. */
+  function losingOneAnswer(code: "UNKNOWN" | "UNAVAILABLE" | "ABORTED"): Ports {
     const { store } = world.ports;
     let isFirst = true;
     const commit: Ports["store"]["commit"] = async (writes) => {
@@ -286,7 +283,15 @@ describe("an unknown answer", () => {
       isFirst = false;
       throw new StatusError(code, "the answer was lost");
     };
-    const name = await submit({ ...world.ports, store: { ...store, commit } }, "sweep.v1.requested", {});
+    return { ...world.ports, store: { ...store, commit } };
+  }
+
+  it.each([
+    "UNKNOWN",
+    "UNAVAILABLE",
+    "ABORTED",
+  ] as const)("to the commit of a submitted request (%s) does not make the caller ask twice", async (code) => {
+    const name = await submit(losingOneAnswer(code), "sweep.v1.requested", {});
     expect((await operations("sweep")).map((operation) => operation.name)).toEqual([name]);
   });
 
@@ -295,21 +300,10 @@ describe("an unknown answer", () => {
     "UNAVAILABLE",
     "ABORTED",
   ] as const)("to the commit that ends an operation (%s) is read as success", async (code) => {
-    const { store } = world.ports;
     const name = await submit(world.ports, "sweep.v1.requested", {});
-    let isFirst = true;
-    const commit: Ports["store"]["commit"] = async (writes) => {
-      await store.commit(writes);
-      if (!isFirst) return;
-      isFirst = false;
-      throw new StatusError(code, "the answer was lost");
-    };
-    const ended = endOperation(
-      { ...world.ports, store: { ...store, commit } },
-      name,
-      new StatusError("CANCELLED", "by hand"),
-      true,
-    ).catch((error) => error.message);
+    const ended = endOperation(losingOneAnswer(code), name, new StatusError("CANCELLED", "by hand"), true).catch(
+      (error) => error.message,
+    );
     await world.clock.advance(1_000);
     expect(await ended).toBe(true);
   });

@@ -10,6 +10,8 @@ import { claim } from "../../shared/pipeline/claim.ts";
 import type { LoadOptions, Ports } from "../../shared/pipeline/ports.ts";
 import { timing } from "../../shared/pipeline/timing.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { register } from "./registered.ts";
+import { operationsOf } from "./requested.ts";
 import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
 let world: World;
@@ -26,8 +28,7 @@ async function begin(shards: number, expireTimeMs = -1): Promise<void> {
       value: Uint8Array.from(encodeString("v")),
     });
   world.valkey.start("127.0.0.1:7002");
-  for (const instance of [instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002")])
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002"));
   await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" });
 }
 
@@ -40,8 +41,7 @@ async function ask<T extends EventType>(type: T, data: EventMap[T]): Promise<Ope
   return (await operations()).find(({ name }) => !before.has(name));
 }
 
-const operations = async (): Promise<Operation[]> =>
-  (await world.ports.store.query<Operation>({ collection: "operations" })).map(({ data }) => data);
+const operations = () => operationsOf(world);
 
 /** Replaces `valkey.load` of every delivery. */
 function onLoad(load: (original: Ports["valkey"]["load"]) => Ports["valkey"]["load"]): void {
@@ -216,6 +216,13 @@ describe("a failed backup", () => {
 });
 
 describe("a lease", () => {
+  const envelope = {
+    kind: "request",
+    operationId: "sweep-0123456789abcdef",
+    type: "sweep.v1.requested",
+    data: {},
+  } as const;
+
   it("whose first answer was lost late is not believed to last longer than it was written for", async () => {
     const { store, clock } = world.ports;
     let isFirst = true;
@@ -226,12 +233,6 @@ describe("a lease", () => {
       await clock.sleep(30_000); // the adapter's deadline
       throw new StatusError("UNAVAILABLE", "no answer within 30 s");
     };
-    const envelope = {
-      kind: "request",
-      operationId: "sweep-0123456789abcdef",
-      type: "sweep.v1.requested",
-      data: {},
-    } as const;
     const claimed = claim(envelope, { ...world.ports, store: { ...store, commit } }, timing);
     await clock.advance(30_001);
     const found = await claimed;
@@ -241,12 +242,6 @@ describe("a lease", () => {
   });
 
   it("of a clock that was hours ahead does not stop its task for hours", async () => {
-    const envelope = {
-      kind: "request",
-      operationId: "sweep-0123456789abcdef",
-      type: "sweep.v1.requested",
-      data: {},
-    } as const;
     const ahead: Ports = { ...world.ports, clock: { ...world.clock, now: () => world.clock.now() + 4 * 3600_000 } };
     await claim(envelope, ahead, timing);
     await world.clock.advance(10 * timing.lease);

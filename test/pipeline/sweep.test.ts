@@ -8,8 +8,11 @@ import type { Operation } from "../../shared/backup/operation.ts";
 import type { Decision } from "../../shared/backup/retention.ts";
 import { inReview, toReview } from "../../shared/backup/review.ts";
 import { decideAll } from "../../shared/pipeline/catalogue.ts";
+import { backup } from "../backup/catalogue.ts";
 import { valkeep, valkeepOn } from "../cli/terminal.ts";
 import { type Fault, faults } from "./crash.ts";
+import { register, registered } from "./registered.ts";
+import { operationsOf, requested } from "./requested.ts";
 import { createWorld, instanceOf, type Plan, type World } from "./world.ts";
 
 const day = 86_400;
@@ -19,20 +22,12 @@ beforeEach(() => {
   world = createWorld();
 });
 
-async function ask<T extends EventType>(type: T, data: EventMap[T], on = world): Promise<void> {
-  await on.events.publish({ type, data, attributes: {} });
-  await on.settle();
-  await on.clock.advance(1_000);
-}
-
+const ask = <T extends EventType>(type: T, data: EventMap[T]) => requested(world, type, data);
 const sweep = () => ask("sweep.v1.requested", {});
 const now = (on = world): string => timeOf(on.clock.now());
 const collection = collectionName("orders");
 
-const sweeps = async (on = world): Promise<Operation[]> =>
-  (await on.ports.store.query<Operation>({ collection: "operations", where: [["verb", "==", "sweep"]] })).map(
-    ({ data }) => data,
-  );
+const sweeps = (on = world) => operationsOf(on, "sweep");
 
 async function backups(on = world): Promise<Backup[]> {
   return (await on.ports.store.query<Backup>({ collection: "backups", group: true })).map(({ data }) => data);
@@ -42,28 +37,16 @@ const inState = async (state: Backup["state"], on = world): Promise<string[]> =>
   (await backups(on)).filter((backup) => backup.state === state).map(({ name }) => name.split("/").at(-1) ?? "");
 
 /** An ACTIVE backup of so many days ago that lives for so many, as the pipeline would have left it. */
-function backup(instanceId: string, backupId: string, age: number, life: number, at: string): Backup {
+function aged(instanceId: string, backupId: string, age: number, life: number, at: string): Backup {
   const createTime = later(at, -age * day);
-  return inReview({
-    name: backupName(instanceId, backupId),
-    uid: backupId,
-    instance: `instances/${instanceId}`,
-    instanceUid: "u",
-    location: "asia-northeast1",
-    bucket: "vault",
-    operation: "operations/backup-1",
-    state: "ACTIVE",
-    backupType: "AUTOMATED",
-    createTime,
-    expireTime: later(createTime, life * day),
-    totalSizeBytes: 1,
-    mode: "CLUSTER_DISABLED",
-    shardCount: 1,
-    replicaCount: 0,
-    backupFiles: [],
-    verification: "CHECKED",
-    pins: [],
-  });
+  return inReview(
+    backup(createTime, {
+      name: backupName(instanceId, backupId),
+      uid: backupId,
+      instance: `instances/${instanceId}`,
+      expireTime: later(createTime, life * day),
+    }),
+  );
 }
 
 /** Puts down collections of backups that were taken one a day, the youngest today. */
@@ -77,7 +60,7 @@ async function put(instanceIds: string[], count: number, life: number, fields: P
       totalBackupSizeBytes: count,
       ...fields,
     };
-    const all = Array.from({ length: count }, (_, age) => backup(id, `b${age}`, age, life, now()));
+    const all = Array.from({ length: count }, (_, age) => aged(id, `b${age}`, age, life, now()));
     await world.ports.store.commit(
       [holder, ...all].map((data) => ({ kind: "create", path: data.name, data }) as const),
     );
@@ -131,8 +114,7 @@ describe("what a sweep costs", () => {
     expect(idle).toBeLessThan(10);
 
     world.valkey.start("127.0.0.1:7001");
-    const instance = instanceOf("orders", "127.0.0.1:7001");
-    await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    await register(world, instanceOf("orders", "127.0.0.1:7001"));
     await world.clock.advance(day * 1000);
     await ask("backup.v1.requested", { instance: "orders", backupId: "new" });
     await sweep();
@@ -423,10 +405,7 @@ describe("for every history", () => {
   it("the sweep that reads little takes what deciding over everything would take", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(act, { minLength: 8, maxLength: 25 }), async (acts) => {
-        world = createWorld();
-        world.valkey.start("127.0.0.1:7001");
-        const instance = instanceOf("orders", "127.0.0.1:7001");
-        await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+        world = await registered();
         for (const step of [...acts, { kind: "sweep" } as const]) {
           expected = await wanted();
           await perform(step);

@@ -18,7 +18,8 @@ import { newOperation } from "../../shared/pipeline/identity.ts";
 import type { Query } from "../../shared/pipeline/ports.ts";
 import { record } from "../../shared/pipeline/record.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
-import { alerts, ask, change, endpoint, inOrder, open, openKinds, orders } from "./watched.ts";
+import { change } from "./change.ts";
+import { alerts, ask, endpoint, inOrder, open, openKinds, orders } from "./watched.ts";
 import { instanceOf, vault, type World } from "./world.ts";
 
 const hour = 3_600_000;

@@ -1,15 +1,13 @@
 import type { Finding } from "../../shared/backup/finding.ts";
-import { createWorld, instanceOf, type World } from "./world.ts";
+import { registered } from "./registered.ts";
+import { instanceOf, type World } from "./world.ts";
 
 export const endpoint = "127.0.0.1:7001";
 export const orders = "instances/orders";
 
 /** A world in good order: an instance with its server, its job and a backup; the jobs that everything rests on. */
 export async function inOrder(): Promise<World> {
-  const world = createWorld();
-  world.valkey.start(endpoint);
-  const instance = instanceOf("orders", endpoint);
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  const world = await registered(instanceOf("orders", endpoint));
   const job = { timeZone: "Etc/UTC", data: {}, state: "ENABLED" as const };
   await world.ports.scheduler.put({ ...job, id: "valkeep-tick", cron: "* * * * *", type: "tick.v1" });
   await world.ports.scheduler.put({ ...job, id: "valkeep-sweep", cron: "17 * * * *", type: "sweep.v1.requested" });
@@ -44,11 +42,4 @@ export function alerts(world: World): string[] {
     const { kind, resource, severity } = data as Finding;
     return `${type === "alert.v1.raised" ? "raised" : "cleared"} ${kind} ${resource} ${severity}`;
   });
-}
-
-/** Changes fields of a document. */
-export async function change<T extends object>(world: World, path: string, fields: Partial<T>): Promise<void> {
-  const doc = await world.ports.store.get<T>(path);
-  if (doc === undefined) throw new Error(`there is no ${path}`);
-  await world.ports.store.commit([{ kind: "put", path, data: { ...doc.data, ...fields }, updateTime: doc.updateTime }]);
 }

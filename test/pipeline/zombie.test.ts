@@ -12,6 +12,7 @@ import type { Ports } from "../../shared/pipeline/ports.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { timing } from "../../shared/pipeline/timing.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { fill, register } from "./registered.ts";
 import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
 let world: World;
@@ -19,15 +20,8 @@ const nightly = backupName("orders", "nightly");
 
 beforeEach(async () => {
   world = createWorld();
-  const source = world.valkey.start("127.0.0.1:7001", 2);
-  for (let n = 0; n < 12; n++)
-    source.shards[n % 2]?.set(keyName(0, `key-${n}`), {
-      type: 0,
-      expireTimeMs: -1,
-      value: Uint8Array.from(encodeString("v")),
-    });
-  const instance = instanceOf("orders", "127.0.0.1:7001");
-  await world.ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+  fill(world.valkey.start("127.0.0.1:7001", 2), 12);
+  await register(world, instanceOf("orders", "127.0.0.1:7001"));
 });
 
 /** One delivery with ports of one's own. */

@@ -4,8 +4,9 @@ import { backupName, collectionName, fileObject, instanceName, manifestObject } 
 import type { Operation } from "../../shared/backup/operation.ts";
 import { type Finding, findings } from "../../shared/pipeline/findings.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
-import { fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { fingerprint } from "../fixture/dataset.ts";
 import { holdings } from "./data.ts";
+import { startSource } from "./source.ts";
 import { assertWhole, backupsOf, openStage, type Stage, until } from "./stage.ts";
 
 /** What outlives an instance, and Firestore itself, on Google's emulators and a real Valkey. The tests follow one another. */
@@ -14,9 +15,7 @@ let source: string;
 
 beforeAll(async () => {
   stage = await openStage();
-  source = (await stage.valkey({ version: "8.0" })).endpoint;
-  await fillEverything(source);
-  await stage.register("orders", source, { automatedBackupMode: "enabled", startTimeHours: "3" });
+  source = await startSource(stage, { automatedBackupMode: "enabled", startTimeHours: "3" });
   await stage.done("instance.v1.changed", { instance: "orders" });
 });
 

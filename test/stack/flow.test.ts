@@ -2,9 +2,10 @@ import { Storage } from "@google-cloud/storage";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { later } from "../../shared/backup/duration.ts";
 import { backupName, fileObject } from "../../shared/backup/name.ts";
-import { fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { fingerprint } from "../fixture/dataset.ts";
 import { holdings } from "./data.ts";
 import { startRecorder } from "./recorder.ts";
+import { startSource } from "./source.ts";
 import { backupsOf, openStage, type Stage, until } from "./stage.ts";
 
 /** The main flows, on Google's emulators and a real Valkey 8.0 that holds every type. */
@@ -13,9 +14,7 @@ let source: string;
 
 beforeAll(async () => {
   stage = await openStage();
-  source = (await stage.valkey({ version: "8.0" })).endpoint;
-  await fillEverything(source);
-  await stage.register("orders", source);
+  source = await startSource(stage);
 });
 
 afterAll(async () => await stage[Symbol.asyncDispose]());

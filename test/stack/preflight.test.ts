@@ -3,10 +3,11 @@ import { instanceIdAt } from "../../shared/backup/instance.ts";
 import { backupName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { valkeep } from "../cli/terminal.ts";
-import { fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { fingerprint } from "../fixture/dataset.ts";
 import { send } from "../valkey/client.ts";
 import { command, holdings } from "./data.ts";
-import { assertAtRest, openStage, type Stage, until } from "./stage.ts";
+import { endAtRest, startSource } from "./source.ts";
+import { openStage, type Stage, until } from "./stage.ts";
 
 /** What a preflight finds on real servers: the source uses databases 0, 3 and 15, expiries and two function libraries. */
 let stage: Stage;
@@ -16,20 +17,11 @@ const password = "a-password-that-nobody-may-see";
 
 beforeAll(async () => {
   stage = await openStage();
-  source = (await stage.valkey({ version: "8.0" })).endpoint;
-  await fillEverything(source);
-  await stage.register("orders", source);
+  source = await startSource(stage);
   await stage.done("backup.v1.requested", { instance: "orders", backupId: "nightly" });
 });
 
-afterAll(async () => {
-  try {
-    await assertAtRest(stage);
-    expect(JSON.stringify([await stage.operations(), await stage.log()])).not.toContain(password);
-  } finally {
-    await stage[Symbol.asyncDispose]();
-  }
-});
+afterAll(async () => await endAtRest(stage, password));
 
 /** A target started with these directives, under an id of its own. */
 async function target(id: string, ...args: string[]): Promise<string> {

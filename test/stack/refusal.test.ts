@@ -6,9 +6,9 @@ import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
-import { fillEverything } from "../fixture/dataset.ts";
 import { command, fillBulk, holdings } from "./data.ts";
-import { assertAtRest, backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { endAtRest, startSource } from "./source.ts";
+import { backupsOf, openStage, type Stage, until } from "./stage.ts";
 
 /** What bad requests get from real servers: the reason on the Operation, and nothing is changed or left. */
 let stage: Stage;
@@ -18,20 +18,11 @@ const password = "a-password-that-nobody-may-see";
 
 beforeAll(async () => {
   stage = await openStage();
-  source = (await stage.valkey({ version: "8.0" })).endpoint;
-  await fillEverything(source);
-  await stage.register("orders", source);
+  source = await startSource(stage);
   await stage.done("backup.v1.requested", { instance: "orders", backupId: "nightly" });
 });
 
-afterAll(async () => {
-  try {
-    await assertAtRest(stage);
-    expect(JSON.stringify([await stage.operations(), await stage.log()])).not.toContain(password);
-  } finally {
-    await stage[Symbol.asyncDispose]();
-  }
-});
+afterAll(async () => await endAtRest(stage, password));
 
 const failed = ({ done, error }: Pick<Operation, "done" | "error">, code: string, reason: RegExp) =>
   expect({ done, error }).toEqual({

@@ -4,7 +4,8 @@ import type { Backup } from "../../shared/backup/backup.ts";
 import { timeOf } from "../../shared/backup/duration.ts";
 import { backupName, fileObject, manifestObject } from "../../shared/backup/name.ts";
 import { valkeep } from "../cli/terminal.ts";
-import { fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { fingerprint } from "../fixture/dataset.ts";
+import { startSource } from "./source.ts";
 import { assertAtRest, assertWhole, openStage, type Stage, until } from "./stage.ts";
 
 /** What is kept and what goes, on the emulators and the storage server's own retention and holds. */
@@ -13,9 +14,7 @@ let source: string;
 
 beforeAll(async () => {
   stage = await openStage();
-  source = (await stage.valkey({ version: "8.0" })).endpoint;
-  await fillEverything(source);
-  await stage.register("orders", source);
+  source = await startSource(stage);
 });
 
 afterAll(async () => await stage[Symbol.asyncDispose]());

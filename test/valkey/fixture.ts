@@ -1,9 +1,10 @@
-import type { ValkeyServer } from "../../infra/local/valkey-server.ts";
+import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
+import { type Fingerprint, fillEverything, fingerprint } from "../fixture/dataset.ts";
 
 /** Secrets are `secret:<password>` here. */
 export const valkey = createValkey({ resolveSecret: async (reference) => reference.replace(/^secret:/, "") });
@@ -43,6 +44,18 @@ export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer
 
 export function snapshotOf(endpoint: string): Promise<Buffer> {
   return collect(valkey.snapshot(instanceAt(endpoint), 0, calm()));
+}
+
+/** The file of a Valkey 8.0 that held every type, and what it held. */
+export async function everything(): Promise<{ file: LoadSource; original: Fingerprint }> {
+  const source = await startValkey({ version: "8.0", args: diskless });
+  try {
+    await fillEverything(source.endpoint);
+    const file = await sourceOf(await snapshotOf(source.endpoint));
+    return { file, original: await fingerprint(source.endpoint) };
+  } finally {
+    await source.stop();
+  }
 }
 
 /** A file in memory, handed out in pieces. */

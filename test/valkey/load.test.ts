@@ -2,9 +2,20 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
-import { type Fingerprint, fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { type Fingerprint, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
-import { atHalf, calm, diskless, firstAttempt, instanceAt, signal, snapshotOf, sourceOf, valkey } from "./fixture.ts";
+import {
+  atHalf,
+  calm,
+  diskless,
+  everything,
+  firstAttempt,
+  instanceAt,
+  signal,
+  snapshotOf,
+  sourceOf,
+  valkey,
+} from "./fixture.ts";
 import { startTlsValkey } from "./tls-server.ts";
 
 let file: LoadSource;
@@ -12,11 +23,7 @@ let original: Fingerprint;
 let target: ValkeyServer;
 
 beforeAll(async () => {
-  const source = await startValkey({ version: "8.0", args: diskless });
-  await fillEverything(source.endpoint);
-  file = await sourceOf(await snapshotOf(source.endpoint));
-  original = await fingerprint(source.endpoint);
-  await source.stop();
+  ({ file, original } = await everything());
   target = await startValkey({ version: "8.0" });
 });
 afterAll(() => target?.stop());

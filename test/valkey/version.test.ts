@@ -2,19 +2,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyRelease, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { rdbVersionOf } from "../../shared/valkey/describe.ts";
-import { type Fingerprint, fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { type Fingerprint, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
-import { calm, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
+import { calm, diskless, everything, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 
 let file: LoadSource;
 let original: Fingerprint;
 
 beforeAll(async () => {
-  const source = await startValkey({ version: "8.0", args: diskless });
-  await fillEverything(source.endpoint);
-  file = await sourceOf(await snapshotOf(source.endpoint));
-  original = await fingerprint(source.endpoint);
-  await source.stop();
+  ({ file, original } = await everything());
 });
 
 describe.each([

@@ -1,0 +1,28 @@
+import type { EventType } from "../../shared/backup/event.ts";
+import type { Operation, Verb } from "../../shared/backup/operation.ts";
+import type { World } from "./world.ts";
+
+/** Publishes it and lets the system come to rest; what is asked for next comes a second later. */
+export async function requested(world: World, type: EventType, data: object): Promise<void> {
+  await world.events.publish({ type, data, attributes: {} });
+  await world.settle();
+  await world.clock.advance(1_000);
+}
+
+/** The same, and answers the Operation that was begun. */
+export async function begun(world: World, type: EventType, data: object): Promise<Operation> {
+  const before = new Set((await operationsOf(world)).map(({ name }) => name));
+  await requested(world, type, data);
+  const found = (await operationsOf(world)).find(({ name }) => !before.has(name));
+  if (found === undefined) throw new Error("no operation was begun");
+  return found;
+}
+
+/** Every Operation, or those of one verb. */
+export async function operationsOf({ ports: { store } }: World, verb?: Verb): Promise<Operation[]> {
+  const found = await store.query<Operation>({
+    collection: "operations",
+    ...(verb !== undefined && { where: [["verb", "==", verb]] }),
+  });
+  return found.map(({ data }) => data);
+}
