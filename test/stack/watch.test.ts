@@ -11,6 +11,7 @@ import type { Finding, FindingKind } from "../../shared/backup/finding.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
 import { send } from "../valkey/client.ts";
+import { startRecordedServer } from "./recorded-server.ts";
 import { type Recorder, startRecorder } from "./recorder.ts";
 import { openStage, type Stage, until } from "./stage.ts";
 
@@ -205,6 +206,39 @@ describe.each(troubles)("%s", (kind, where, cause, mend) => {
     await look();
     expect(told(kind, resource)).toEqual(["alert.v1.raised", "alert.v1.cleared"]);
   });
+});
+
+it("what no test can bring a real server to is raised and cleared as servers tell it", {
+  timeout: 60_000,
+}, async () => {
+  await using recorded = await startRecordedServer();
+  await stage.register("recorded", recorded.endpoint);
+  const kinds: FindingKind[] = [
+    ...(["fork-headroom", "fork-slow", "changes-unsaved", "aof-write-failed", "aof-rewrite-failed"] as const),
+    ...(["rdbchecksum-off", "replica-lagging", "output-buffer-small"] as const),
+  ];
+  recorded.tell(
+    {
+      ...{ redis_version: "6.2.14", used_memory: "999999999999", latest_fork_usec: "1500000" },
+      ...{ rdb_changes_since_last_save: "7", rdb_last_save_time: "1000", server_time_usec: "8000000000" },
+      ...{ aof_enabled: "1", aof_last_write_status: "err", aof_last_bgrewrite_status: "err" },
+      slave0: "ip=10.0.0.6,port=6379,state=online,offset=1,lag=61,type=replica",
+    },
+    { rdbchecksum: "no" },
+  );
+  const resource = "instances/recorded";
+  const ours = async () => (await open()).filter((one) => one.endsWith(` ${resource}`)).map((one) => one.split(" ")[0]);
+  await look();
+  await look();
+  expect((await ours()).sort()).toEqual([...kinds].sort());
+  recorded.tell({}, {});
+  await look();
+  expect(await ours()).toEqual([]);
+  await until(async () => kinds.every((kind) => told(kind, resource).length > 1), "the ends of the alerts", 20);
+  await look();
+  for (const kind of kinds)
+    expect([kind, ...told(kind, resource)]).toEqual([kind, "alert.v1.raised", "alert.v1.cleared"]);
+  await stage.ports.store.commit([{ kind: "remove", path: resource }]);
 });
 
 it("an event whose topic is gone is found in the outbox, and told", { timeout: 60_000 }, async () => {
