@@ -148,6 +148,11 @@ describe("the check of modules", () => {
     expect(of(["ReJSON-RL"], [module])).toMatch(/^PASS/);
   });
 
+  it("fails for vector sets anywhere but in Redis, whatever modules there are", () => {
+    expect(of(["vectorset"], ["lua"])).toMatch(/^FAIL .*vectorset: vectorset/);
+    expect(of(["vectorset"], ["vectorset"], "Redis")).toMatch(/^PASS/);
+  });
+
   it("does not take one module called bf for the other", () => {
     expect(of(["MBbloom--"], ["bf"], "Valkey")).toMatch(
       /^UNKNOWN .*whether one of them reads MBbloom-- cannot be told/,
