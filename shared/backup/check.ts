@@ -5,6 +5,7 @@ export const checkNames = [
   "empty",
   "version",
   "family",
+  "slots",
   "modules",
   "functions",
   "databases",

@@ -7,6 +7,7 @@ import {
   checkFunctions,
   checkModules,
   checkRecord,
+  checkSlots,
   checkVersion,
 } from "./compatibility.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
@@ -44,6 +45,7 @@ export function preflight({
     empty: checkEmpty(target),
     version: checkVersion(files, target),
     family: checkFamily(files, target),
+    slots: checkSlots(files),
     modules: checkModules(files, target),
     functions: checkFunctions(files, libraries, target),
     databases: checkDatabases(files, target),
