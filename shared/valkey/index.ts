@@ -6,11 +6,12 @@ import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
 import { countShards, nodeOf, primariesOf } from "./topology.ts";
+import { saveAndRead, type VolumeOptions } from "./volume/save-and-read.ts";
 
 export type { ResolveSecret } from "./address.ts";
 
 /** `silenceMs` holds for a load too: the server may leave commands unanswered for so long. */
-export interface ValkeyOptions extends ReplicationOptions {
+export interface ValkeyOptions extends ReplicationOptions, VolumeOptions {
   /** Turns an instance's `authSecret` into the password. Asked again for each call; its errors are passed on. */
   resolveSecret: ResolveSecret;
 }
@@ -32,6 +33,10 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
           "FAILED_PRECONDITION",
           `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
         );
+      }
+      if (instance.snapshotMethod === "VOLUME") {
+        yield* saveAndRead(instance, address, signal, patience, onSource);
+        return;
       }
       const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
       yield* replicate(node.address, signal, patience, (history) =>
