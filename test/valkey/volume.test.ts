@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -113,6 +113,21 @@ describe("a snapshot by way of the volume", () => {
     }
     expect(chunks.length).toBeGreaterThan(2);
     expect(await check(chunks)).toMatchObject({ crc64: "ok", keys: 3_000 });
+  });
+
+  it("ends at once, with the signal's reason, as its file is read", async () => {
+    const server = await start();
+    await send(server.endpoint, ["CONFIG", "SET", "rdbcompression", "no"], ["DEBUG", "POPULATE", 5_000, "key", 1_000]);
+    const controller = new AbortController();
+    let pieces = 0;
+    const reading = (async () => {
+      for await (const _ of valkey.snapshot(volumeOf(server), { shard: 0 }, controller.signal)) {
+        pieces++;
+        controller.abort("enough");
+      }
+    })();
+    await expect(reading).rejects.toBe("enough");
+    expect(pieces).toBe(1);
   });
 
   it("ends at once, with the signal's reason, while the save goes on", async () => {
@@ -285,6 +300,16 @@ describe("a directory that is not the server's is found out", () => {
     });
   });
 
+  it("when a file comes to be there that is older than the save", async () => {
+    const server = await start();
+    const dataDirectory = await folder();
+    const old = join(import.meta.dirname, "../fixture/rdb/valkey-8.0.rdb");
+    await send(server.endpoint, ["DEBUG", "POPULATE", 500], slowly(1_000));
+    const put = setTimeout(() => void copyFile(old, join(dataDirectory, "dump.rdb")), 100);
+    closing.push(() => clearTimeout(put));
+    await expect(take(volumeOf(server, { dataDirectory }))).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  });
+
   it("when it is empty, where the server does not tell its own", async () => {
     const server = await start();
     await send(server.endpoint, ["ACL", "SETUSER", "backup", "reset", "on", ">x", "+ping", "+info", "+bgsave"]);
@@ -304,7 +329,7 @@ describe("a directory that is not the server's is found out", () => {
     }
     let isOver = false;
     const saving = (async () => {
-      while (!isOver) await send(other.endpoint, ["SAVE"]).then(() => sleep(20));
+      for (; !isOver; await sleep(20)) await send(other.endpoint, ["SAVE"]).catch(() => undefined); // its replica's snapshot may not be over
     })();
     const taken = take(volumeOf(server, { dataDirectory: other.directory })).finally(() => {
       isOver = true;

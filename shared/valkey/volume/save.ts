@@ -8,12 +8,12 @@ import { pause } from "./pause.ts";
 /** How often it is asked whether the save is over, in milliseconds: at first, and at most. */
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 1_000;
+/** How long until a server that saves for somebody else is asked again. */
+const BUSY_WAIT_MS = 200;
 
 /** What INFO tells of saving. */
 interface SaveState {
   isSaving: boolean;
-  /** Another child is at work: the AOF is rewritten, say. A save waits for it. */
-  isRewriting: boolean;
   /** Saves that were begun since the server started. */
   begunCount: number;
   isOk: boolean;
@@ -22,10 +22,10 @@ interface SaveState {
   now: number;
 }
 
-/** A save that was ours and is over. */
+/** A save that is over. */
 export interface Save {
   isOk: boolean;
-  /** The server's clock when it was asked for: seconds since 1970. */
+  /** The server's clock before it was asked for, in whole seconds since 1970. */
   askTime: number;
 }
 
@@ -40,42 +40,33 @@ export async function save(
   onWait: () => Promise<void> = async () => undefined,
 ): Promise<Save> {
   const look = async () => stateOf(await askInfo(ask, address), address);
-  let before = await look();
-  for (;;) {
-    before = await until(look, ({ isSaving }) => !isSaving, before, signal);
-    try {
-      await ask("BGSAVE", ...(before.isRewriting ? ["SCHEDULE"] : []));
-      break;
-    } catch (error) {
-      if (!(error instanceof StatusError && error.code === "ABORTED")) throw error;
-      await pause(FIRST_WAIT_MS, signal);
-      before = await look(); // somebody was faster
-    }
-  }
-  const { begunCount, now } = before;
+  const { begunCount, now } = await begin(ask, look, signal);
+  const askTime = Math.floor(now);
   // LASTSAVE alone proves nothing: the start of a server sets it, and two saves may lie in one second.
   const isOver = (state: SaveState) =>
-    state.begunCount !== begunCount && !state.isSaving && (!state.isOk || state.lastSaveTime >= Math.floor(now));
-  const watched = async () => {
-    await onWait();
-    return await look();
-  };
-  const after = await until(watched, isOver, await look(), signal);
-  return { isOk: after.isOk, askTime: Math.floor(now) };
-}
-
-async function until(
-  look: () => Promise<SaveState>,
-  isSo: (state: SaveState) => boolean,
-  first: SaveState,
-  signal: AbortSignal,
-): Promise<SaveState> {
-  let state = first;
-  for (let waitMs = FIRST_WAIT_MS; !isSo(state); waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
+    state.begunCount !== begunCount && !state.isSaving && (!state.isOk || state.lastSaveTime >= askTime);
+  let state = await look();
+  for (let waitMs = FIRST_WAIT_MS; !isOver(state); waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
     await pause(waitMs, signal);
+    await onWait();
     state = await look();
   }
-  return state;
+  return { isOk: state.isOk, askTime };
+}
+
+/** Answers the state before the save that it asked for. */
+async function begin(ask: Ask, look: () => Promise<SaveState>, signal: AbortSignal): Promise<SaveState> {
+  for (;;) {
+    const before = await look();
+    try {
+      // While the AOF is rewritten, the server begins it as soon as that is over.
+      await ask("BGSAVE", "SCHEDULE");
+      return before;
+    } catch (error) {
+      if (!(error instanceof StatusError && error.code === "ABORTED")) throw error;
+      await pause(BUSY_WAIT_MS, signal); // it is saving already
+    }
+  }
 }
 
 function stateOf(info: Info, { endpoint }: Address): SaveState {
@@ -84,10 +75,8 @@ function stateOf(info: Info, { endpoint }: Address): SaveState {
       "FAILED_PRECONDITION",
       `${endpoint} does not count its saves (rdb_saves in INFO): upgrade it to Valkey, or to Redis 7.0 or newer`,
     );
-  const isOne = (name: string) => info.get(name) === "1";
   return {
-    isSaving: isOne("rdb_bgsave_in_progress"),
-    isRewriting: ["aof_rewrite", "module_fork", "slot_migration_fork"].some((child) => isOne(`${child}_in_progress`)),
+    isSaving: info.get("rdb_bgsave_in_progress") === "1",
     begunCount: info.number("rdb_saves"),
     isOk: info.get("rdb_last_bgsave_status") === "ok",
     lastSaveTime: info.number("rdb_last_save_time"),
