@@ -115,7 +115,7 @@ export function volumeText(
   const { denied = [], serverFile, hindrance } = found;
   if (denied.length > 0)
     return { state: "failed", message: `by BGSAVE; the ACL lacks ${denied.map((name) => `+${name}`).join(" ")}` };
-  const saves = `by BGSAVE, which writes ${serverFile} there`;
+  const saves = `by BGSAVE, which writes ${serverFile}`;
   if (hindrance === undefined) return ok(`${saves}; it can be read here, and has to be so ${mounted}`);
   return { state: "note", message: `${saves}; that directory has to be ${mounted}. Here: ${hindrance}` };
 }

@@ -10,7 +10,7 @@ import { deniedOf } from "./permissions.ts";
 export interface VolumeFound {
   /** Commands that the ACL denies; `undefined`: it does not let us ask. */
   denied: string[] | undefined;
-  /** Where the server keeps its file, as it says itself: a directory, where it tells that, and a name. */
+  /** Where the server keeps its file, as far as it tells. */
   serverFile: string;
   /** What hinders reading the file where this runs, which may be another machine than the functions'; nothing: it is there. */
   hindrance: string | undefined;
@@ -31,6 +31,8 @@ export async function lookAtVolume(
       (file) => (file === undefined ? `there is no ${fileName} in ${dataDirectory} yet` : undefined),
       (error) => asStatusError(error).message,
     );
-    return { denied, serverFile: directory === undefined ? fileName : `${directory}/${fileName}`, hindrance };
+    const serverFile =
+      directory === undefined ? `${fileName} in a directory that +config|get would tell` : `${directory}/${fileName}`;
+    return { denied, serverFile, hindrance };
   });
 }
