@@ -24,6 +24,10 @@ export interface InstanceFlags extends ScheduleFlags, MaintenanceFlags, Snapshot
   shardCount?: string | undefined;
   /** 0 to 250. */
   replicaCount?: string | undefined;
+  /** `prefer-replica`, `replica-only` or `primary`. */
+  source?: string | undefined;
+  /** 1 to 250. */
+  maxParallelShards?: string | undefined;
   /** `disabled` (or `transit-encryption-disabled`) or `server-authentication`. */
   transitEncryptionMode?: string | undefined;
   /** PEM. */
@@ -46,6 +50,8 @@ const transitModes = {
   TRANSIT_ENCRYPTION_DISABLED: "TRANSIT_ENCRYPTION_DISABLED",
   SERVER_AUTHENTICATION: "SERVER_AUTHENTICATION",
 } as const;
+
+const sources = { PREFER_REPLICA: "PREFER_REPLICA", REPLICA_ONLY: "REPLICA_ONLY", PRIMARY: "PRIMARY" } as const;
 
 const states = { ACTIVE: "ACTIVE", UPDATING: "UPDATING" } as const;
 
@@ -75,7 +81,7 @@ export function newInstance(
 /** The instance with what the flags say changed. Its certificate goes when the encryption does. */
 export function changedInstance(instance: Instance, flags: InstanceFlags, now: string): Instance {
   const { endpoint, location, mode, nodeType, shardCount, replicaCount } = flags;
-  const { transitEncryptionMode, state, deletionProtectionEnabled } = flags;
+  const { transitEncryptionMode, source, maxParallelShards, state, deletionProtectionEnabled } = flags;
   const {
     caCertificate: oldCa,
     authUser: oldUser,
@@ -84,6 +90,7 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     maintenancePolicy: oldMaintenance,
     snapshotMethod: _method,
     dataDirectory: _directory,
+    seeds,
     ...rest
   } = instance;
   const encryption =
@@ -107,6 +114,8 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     ...(nodeType !== undefined && { nodeType: nodeTypeOf(nodeType) }),
     ...(shardCount !== undefined && { shardCount: countOf("shard count", shardCount, 1) }),
     ...(replicaCount !== undefined && { replicaCount: countOf("replica count", replicaCount, 0) }),
+    ...(source !== undefined && { source: oneOf("source", source, sources) }),
+    ...(maxParallelShards !== undefined && { maxParallelShards: countOf("max parallel shards", maxParallelShards, 1) }),
     transitEncryptionMode: encryption,
     ...(caCertificate !== undefined && { caCertificate }),
     ...(authUser !== undefined && { authUser }),
@@ -118,7 +127,9 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     ...(state !== undefined && { state: oneOf("state", state, states) }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };
-  return stamped(instance, after, now);
+  // Nodes of another cluster would answer for this one.
+  const isSame = seeds !== undefined && !isReachedAnew(instance, after);
+  return stamped(instance, isSame ? { ...after, seeds } : after, now);
 }
 
 /** Says since when its schedule is what it is. */

@@ -1,11 +1,12 @@
 import { StatusError } from "../error.ts";
 import type { Valkey } from "../pipeline/ports.ts";
-import { addressOf, type ResolveSecret } from "./address.ts";
+import type { ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
-import { type ReplicationOptions, replicate } from "./replication.ts";
-import { countShards, nodeOf, primariesOf } from "./topology.ts";
+import type { ReplicationOptions } from "./replication.ts";
+import { clusterSources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
+import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
 import { saveAndRead, type VolumeOptions } from "./volume/save-and-read.ts";
 
 export type { ResolveSecret } from "./address.ts";
@@ -19,38 +20,33 @@ export interface ValkeyOptions extends ReplicationOptions, VolumeOptions {
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
   return {
-    describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
+    describe: async (instance, signal) =>
+      describe(await livingEntry(await entriesOf(instance, resolveSecret), signal), signal),
     async inspect(instance, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      const nodes = instance.mode === "CLUSTER" ? await primariesOf(address, signal) : [address];
+      const entries = await entriesOf(instance, resolveSecret);
+      const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0]];
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
-    shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
-    async *snapshot(instance, { shard }, signal, onSource) {
-      const address = await addressOf(instance, resolveSecret);
-      if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
-        throw new StatusError(
-          "FAILED_PRECONDITION",
-          `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
-        );
-      }
-      if (instance.snapshotMethod === "VOLUME") {
-        yield* saveAndRead(instance, address, signal, patience, onSource);
-        return;
-      }
-      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
-      yield* replicate(node.address, signal, patience, (history) =>
-        onSource?.({ ...history, ...("role" in node && { sourceRole: node.role }) }),
-      );
+    shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
+    plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
+    async *snapshot(instance, task, signal, onSource) {
+      const entries = await entriesOf(instance, resolveSecret);
+      if (instance.snapshotMethod === "VOLUME")
+        return yield* saveAndRead(instance, task, entries[0], signal, patience, onSource);
+      const sources =
+        instance.mode === "CLUSTER"
+          ? await clusterSources(instance, entries, task, signal)
+          : await serverSources(instance, entries[0], task, signal);
+      yield* shardSnapshot(sources, signal, patience, onSource);
     },
     async load(instance, source, options, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      const shards = instance.mode === "CLUSTER" ? await countShards(instance, address, signal) : 1;
+      const entries = await entriesOf(instance, resolveSecret);
+      const shards = instance.mode === "CLUSTER" ? await countShards(instance, entries, signal) : 1;
       if (shards > 1) {
         const message = `${instance.name} has ${shards} shards: restoring into a cluster of several is not supported`;
         throw new StatusError("UNIMPLEMENTED", message);
       }
-      return load(address, source, options, signal, patience);
+      return load(entries[0], source, options, signal, patience);
     },
   };
 }

@@ -215,6 +215,14 @@ describe("no snapshot by way of the volume, and nothing is asked of the server,"
     await refused(volumeOf(node), node, "FAILED_PRECONDITION", /runs as CLUSTER/);
   });
 
+  it("of a shard that there is not", async () => {
+    const server = await start();
+    await expect(collect(valkey.snapshot(volumeOf(server), { shard: 1 }, calm()))).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("no shard 1"),
+    });
+  });
+
   it("of a replica that has lost its primary", async () => {
     const replica = await start({ args: ["--replicaof", "127.0.0.1 1"] });
     await refused(volumeOf(replica), replica, "UNAVAILABLE", /has lost its primary/);

@@ -1,6 +1,6 @@
 import type { Instance } from "../../backup/backup.ts";
 import { StatusError } from "../../error.ts";
-import type { ShardSource } from "../../pipeline/ports.ts";
+import type { ShardSource, ShardTask } from "../../pipeline/ports.ts";
 import type { Origin } from "../../rdb/origin.ts";
 import type { Address } from "../address.ts";
 import { type Ask, withClient } from "../connect.ts";
@@ -27,12 +27,13 @@ const CLOCK_SECONDS = 1;
  */
 export async function* saveAndRead(
   instance: Instance,
+  { shard }: ShardTask,
   address: Address,
   signal: AbortSignal,
   { settlingMs }: VolumeOptions = {},
   onSource: (source: ShardSource) => void = () => undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const directory = directoryOf(instance);
+  const directory = directoryOf(instance, shard);
   const opened = await withClient(address, signal, (ask) => saved(ask, address, directory, signal, settlingMs));
   const { file, role } = opened;
   const { replicationId, replicationOffset } = file.origin;
@@ -48,12 +49,14 @@ export async function* saveAndRead(
   }
 }
 
-function directoryOf({ name, mode, dataDirectory }: Instance): string {
+function directoryOf({ name, mode, dataDirectory }: Instance, shard: number): string {
   if (mode === "CLUSTER")
     throw new StatusError(
       "UNIMPLEMENTED",
       `${name} is a cluster: snapshot method VOLUME reads one server's data directory; register each node, or choose another method`,
     );
+  if (shard !== 0)
+    throw new StatusError("FAILED_PRECONDITION", `${name} is no cluster: it has shard 0 and no shard ${shard}`);
   if (dataDirectory === undefined)
     throw new StatusError("FAILED_PRECONDITION", `${name} has no data directory: set --data-directory`);
   return dataDirectory;
