@@ -1,4 +1,5 @@
-import { fillCommon, fillEverything, fillExpiringFields, fillVectors } from "../fixture/dataset.ts";
+import { fillEverything } from "../fixture/dataset.ts";
+import { fillCommon, fillExpiringFields, fillVectors } from "./fill.ts";
 import type { Release } from "./release.ts";
 
 /** What a source can be filled with. Each holds what newer servers brought beside what was there before. */
