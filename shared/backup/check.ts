@@ -5,7 +5,7 @@ export const checkNames = [
   "empty",
   "version",
   "family",
-  "slots",
+  "migration",
   "modules",
   "functions",
   "databases",

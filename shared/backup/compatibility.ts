@@ -26,7 +26,7 @@ export function checkFamily(files: readonly RdbFacts[], target: Target): Finding
 }
 
 /** From Valkey 9.0 on a file tells of slots that were on their way into its shard: some of their keys had not arrived. */
-export function checkSlots(files: readonly RdbFacts[]): Finding {
+export function checkMigration(files: readonly RdbFacts[]): Finding {
   const count = files.reduce((sum, { slotImports }) => sum + slotImports, 0);
   if (count === 0) return pass("the files were taken with no slots on their way");
   return fail(

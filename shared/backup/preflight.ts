@@ -5,9 +5,9 @@ import {
   checkDatabases,
   checkFamily,
   checkFunctions,
+  checkMigration,
   checkModules,
   checkRecord,
-  checkSlots,
   checkVersion,
 } from "./compatibility.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
@@ -45,7 +45,7 @@ export function preflight({
     empty: checkEmpty(target),
     version: checkVersion(files, target),
     family: checkFamily(files, target),
-    slots: checkSlots(files),
+    migration: checkMigration(files),
     modules: checkModules(files, target),
     functions: checkFunctions(files, libraries, target),
     databases: checkDatabases(files, target),

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { checkSlots } from "../../shared/backup/compatibility.ts";
+import { checkMigration } from "../../shared/backup/compatibility.ts";
 import { addressOf } from "../../shared/valkey/address.ts";
 import { replicate } from "../../shared/valkey/replication.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
@@ -15,7 +15,7 @@ it("a file that was taken in the midst of a slot migration says so, and no resto
   });
   const { facts } = await sourceOf(file);
   expect(facts).toMatchObject({ magic: "VALKEY", rdbVersion: 80, crc64: "ok", slotImports: 1 });
-  expect(checkSlots([facts])).toMatchObject({ result: "FAIL" });
+  expect(checkMigration([facts])).toMatchObject({ result: "FAIL" });
 });
 
 /** The slots 0 to 100 are on their way from the first shard to the second, and stay there while this runs. */
