@@ -30,6 +30,13 @@ export interface Instance {
   /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
   backupObjective?: number;
   maintenancePolicy?: MaintenancePolicy;
+  /**
+   * How snapshots are taken. REPLICATION: as a replica asks for them. VOLUME: by BGSAVE, and its file is read. REPLICATION where
+   * absent.
+   */
+  snapshotMethod?: "REPLICATION" | "SCAN" | "VOLUME";
+  /** VOLUME: the server's data directory as it is mounted where the function `snapshot` runs. */
+  dataDirectory?: string;
   /** Which node of a shard its snapshot is taken of. PREFER_REPLICA where absent. */
   source?: SourcePolicy;
   /** How many shards are taken at once at most; `defaultParallelShards` where absent. */

@@ -7,11 +7,12 @@ import { load } from "./load.ts";
 import type { ReplicationOptions } from "./replication.ts";
 import { clusterSources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
 import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
+import { saveAndRead, type VolumeOptions } from "./volume/save-and-read.ts";
 
 export type { ResolveSecret } from "./address.ts";
 
 /** `silenceMs` holds for a load too: the server may leave commands unanswered for so long. */
-export interface ValkeyOptions extends ReplicationOptions {
+export interface ValkeyOptions extends ReplicationOptions, VolumeOptions {
   /** Turns an instance's `authSecret` into the password. Asked again for each call; its errors are passed on. */
   resolveSecret: ResolveSecret;
 }
@@ -30,6 +31,8 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
     async *snapshot(instance, task, signal, onSource) {
       const entries = await entriesOf(instance, resolveSecret);
+      if (instance.snapshotMethod === "VOLUME")
+        return yield* saveAndRead(instance, task, entries[0], signal, patience, onSource);
       const sources =
         instance.mode === "CLUSTER"
           ? await clusterSources(instance, entries, task, signal)

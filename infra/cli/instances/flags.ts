@@ -73,6 +73,17 @@ export const settingFlags = {
     value: "DAYS",
     help: "how long automated backups are kept, 1d to 365d, 0d to take none; 35d where absent",
   },
+  "snapshot-method": {
+    type: "string",
+    value: "METHOD",
+    help: "replication, scan, or volume: BGSAVE, and the file is read where the server's data directory is mounted",
+    values: ["replication", "scan", "volume"],
+  },
+  "data-directory": {
+    type: "string",
+    value: "PATH",
+    help: "with volume: the server's data directory as it is mounted where the functions run, such as /mnt/orders",
+  },
   "maintenance-window": {
     type: "string",
     value: "WINDOWS",
@@ -115,6 +126,8 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
     snapshotWindow: flags["automated-backup-config-snapshot-window"],
     retention: flags["automated-backup-config-retention"],
     backupObjective: flags["backup-objective"],
+    snapshotMethod: flags["snapshot-method"],
+    dataDirectory: flags["data-directory"],
     maintenanceWindow: flags["maintenance-window"],
     maintenanceTimeZone: flags["maintenance-time-zone"],
     maintenanceBackupPolicy: flags["maintenance-backup-policy"],
