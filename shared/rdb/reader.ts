@@ -15,15 +15,27 @@ export type Stretch = {
   readonly endOffset?: number | undefined;
   /** The database that is selected there. */
   readonly db: number;
+  /** The running CRC64 of all bytes before it, and of all up to its end. With it the stretch is checked as a file is. */
+  readonly crc64?: { readonly before: bigint; readonly after?: bigint | undefined } | undefined;
 } & Format;
+
+/** A record border that was passed, and what a reader has to know that begins there. */
+export type Checkpoint = {
+  readonly offset: number;
+  readonly db: number;
+  /** The running CRC64 of all bytes before it; undefined in a stretch that is read without one. */
+  readonly crc64: bigint | undefined;
+};
 
 export type RdbReaderOptions = {
   /** Collect the entries, which `takeEntries` hands out. Otherwise only counts are kept. */
   readonly entries?: boolean;
   /** Values longer than this are passed over, and reported without their bytes. */
   readonly limitBytes?: number;
-  /** Read only this part of a file. Its checksum is not compared then. */
+  /** Read only this part of a file. */
   readonly stretch?: Stretch | undefined;
+  /** With `entries`: note a checkpoint in the first chunk after so many bytes that ends a record, and so on; never unless told. */
+  readonly checkpointBytes?: number | undefined;
 };
 
 /**
@@ -36,13 +48,21 @@ export class RdbReader {
   readonly #interpreter: Interpreter;
   readonly #tally: Tally;
   readonly #stretch: Stretch | undefined;
-  readonly #crc = new Crc64();
+  /** Absent in a stretch whose beginning is not known. */
+  readonly #crc: Crc64 | undefined;
+  readonly #checkpointBytes: number;
+  #nextCheckpoint: number;
+  #checkpoint: Checkpoint | undefined;
   #failure: unknown;
 
   constructor(options: RdbReaderOptions = {}) {
     const { entries = false, limitBytes = limits.heldBytes, stretch } = options;
+    const { checkpointBytes = Number.POSITIVE_INFINITY } = options;
     if (stretch !== undefined) requireSupported(stretch, 0);
     this.#stretch = stretch;
+    this.#crc = stretch === undefined || stretch.crc64 !== undefined ? new Crc64(stretch?.crc64?.before) : undefined;
+    this.#checkpointBytes = checkpointBytes;
+    this.#nextCheckpoint = (stretch?.startOffset ?? 0) + checkpointBytes;
     this.#tally = new Tally(stretch?.db ?? 0);
     const collect = { entries, valueBytes: limitBytes };
     if (stretch === undefined) {
@@ -66,9 +86,17 @@ export class RdbReader {
       this.#failure = error;
       throw error;
     }
-    if (this.#stretch !== undefined || before >= 0) return;
+    const border = this.#noteCheckpoint(chunk, offset);
+    if (before >= 0) return;
     const end = this.#walker.endOffset;
-    this.#crc.update(end < 0 ? chunk : chunk.subarray(0, end - offset));
+    this.#crc?.update(chunk.subarray(border, end < 0 ? chunk.length : end - offset));
+  }
+
+  /** The last checkpoint, once: behind all the entries that were taken with it. */
+  takeCheckpoint(): Checkpoint | undefined {
+    const checkpoint = this.#checkpoint;
+    this.#checkpoint = undefined;
+    return checkpoint;
   }
 
   /** The entries that became complete since the last call. */
@@ -99,17 +127,37 @@ export class RdbReader {
     return this.#tally.summary(format, this.#compareCrc(format), sizeBytes);
   }
 
+  /** Notes one where it is due: the CRC64 is taken up to it. Answers how much of the chunk that was. */
+  #noteCheckpoint(chunk: Uint8Array, offset: number): number {
+    if (offset + chunk.length < this.#nextCheckpoint) return 0;
+    const last = this.#interpreter.entries.at(-1);
+    if (last?.kind !== "record") return 0;
+    const border = last.valueEnd - offset;
+    this.#crc?.update(chunk.subarray(0, border));
+    this.#checkpoint = { offset: last.valueEnd, db: last.db, crc64: this.#crc?.value() };
+    this.#nextCheckpoint = last.valueEnd + this.#checkpointBytes;
+    return border;
+  }
+
   #compareCrc({ rdbVersion }: Format): "ok" | "absent" {
-    const found = this.#interpreter.crc;
-    if (this.#stretch !== undefined || rdbVersion < firstVersionWithCrc || found === undefined) return "absent";
-    if (found.every((byte) => byte === 0)) return "absent";
-    const computed = new Uint8Array(8);
-    this.#crc.writeTo(computed, 0);
-    if (Buffer.compare(found, computed) === 0) return "ok";
-    const hex = (bytes: Uint8Array): string => Buffer.from(bytes).reverse().toString("hex");
+    const computed = this.#crc?.value();
+    if (computed === undefined) return "absent";
+    const { startOffset, endOffset, crc64 } = this.#stretch ?? {};
+    if (endOffset !== undefined) {
+      if (crc64?.after === undefined) return "absent";
+      if (crc64.after === computed) return "ok";
+      const range = `the bytes ${startOffset} to ${endOffset}`;
+      throw damaged(`the CRC64 up to the end of ${range} is ${hex(computed)}, not ${hex(crc64.after)}`, endOffset);
+    }
+    const footer = this.#interpreter.crc;
+    if (rdbVersion < firstVersionWithCrc || footer === undefined || footer.every((byte) => byte === 0)) return "absent";
+    const said = Buffer.from(footer).readBigUInt64LE();
+    if (said === computed) return "ok";
     throw damaged(
-      `its CRC64 is ${hex(computed)} but its footer says ${hex(found)}; take another copy`,
+      `its CRC64 is ${hex(computed)} but its footer says ${hex(said)}; take another copy`,
       this.#walker.endOffset,
     );
   }
 }
+
+const hex = (crc64: bigint): string => crc64.toString(16).padStart(16, "0");
