@@ -26,6 +26,8 @@ export interface Settings {
   vaultBucket: string;
   /** The bucket whose files are restored. */
   inboxBucket: string;
+  /** How far apart the places are where a file can be cut into parts; 64 MiB where absent. */
+  borderBytes?: number;
 }
 
 export interface Clock {
