@@ -62,8 +62,9 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
     describe: async (instance) => described(find(instance)),
     inspect: async (instance) => [inspection(instance.endpoint, find(instance))],
     shardCount: async (instance) => find(instance).shards.length,
-    async *snapshot(instance, shard, signal) {
+    async *snapshot(instance, { shard }, signal, onSource) {
       const server = find(instance);
+      onSource?.({ sourceRole: "PRIMARY", replicationId: server.runId, replicationOffset: 0 });
       const file = server.sends ?? fileOf(server, shard);
       for (let start = 0; start < file.byteLength; start += chunkBytes) {
         signal.throwIfAborted();

@@ -1,4 +1,4 @@
-import type { Instance, RdbFacts } from "../backup/backup.ts";
+import type { BackupFile, Instance, RdbFacts } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
 import type { Inspection } from "../backup/health.ts";
 import type { Target } from "../backup/target.ts";
@@ -26,6 +26,8 @@ export interface Settings {
   vaultBucket: string;
   /** The bucket whose files are restored. */
   inboxBucket: string;
+  /** How far apart the places are where a file can be cut into parts; 64 MiB where absent. */
+  borderBytes?: number;
 }
 
 export interface Clock {
@@ -216,6 +218,15 @@ export interface LoadMark {
   result: LoadResult;
 }
 
+/** One shard to take a snapshot of. */
+export interface ShardTask {
+  /** From 0. */
+  shard: number;
+}
+
+/** Whom a snapshot is taken of, and what of its history the file holds. */
+export interface ShardSource extends Pick<BackupFile, "slots" | "sourceRole" | "replicationId" | "replicationOffset"> {}
+
 /** A file to load: its facts, and its bytes by range. */
 export interface LoadSource {
   /** Of the whole file. */
@@ -265,8 +276,16 @@ export interface Valkey {
   inspect(instance: Instance, signal: AbortSignal): Promise<Inspection[]>;
   /** How many shards the instance has now; shards are numbered from 0. */
   shardCount(instance: Instance, signal: AbortSignal): Promise<number>;
-  /** One shard's RDB file as a stream. A stream that ends early or stalls throws UNAVAILABLE. */
-  snapshot(instance: Instance, shard: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * One shard's RDB file as a stream, of the healthiest node; `onSource` is told, before the first byte, of whom it is taken. A
+   * stream that ends early or stalls throws UNAVAILABLE.
+   */
+  snapshot(
+    instance: Instance,
+    task: ShardTask,
+    signal: AbortSignal,
+    onSource?: (source: ShardSource) => void,
+  ): AsyncIterable<Uint8Array>;
   /** Writes every record of the file, or of its stretch, into the instance: in a cluster into the shard that it belongs to. */
   load(instance: Instance, source: LoadSource, options: LoadOptions, signal: AbortSignal): Promise<LoadResult>;
 }

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Backup, BackupFile } from "../backup/backup.ts";
+import type { Backup, BackupFile, StoredIndex } from "../backup/backup.ts";
+import { type FileIndex, largestIndexBytes, parseIndex } from "../backup/file-index.ts";
 import { type Manifest, parseManifest } from "../backup/manifest.ts";
-import { manifestObject, parseObjectName } from "../backup/name.ts";
+import { indexObject, manifestObject, parseObjectName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
 import { largestManifestBytes, rebuiltBackup } from "../backup/rebuild.ts";
 import { inReview } from "../backup/review.ts";
@@ -12,17 +13,45 @@ import { collect } from "./stream.ts";
 /** A file of a backup as it is stored; DATA_LOSS says how it is not as it was recorded. */
 export async function storedFile(
   { name, bucket }: Pick<Backup, "name" | "bucket">,
-  { fileName, generation, crc32c, sizeBytes }: BackupFile,
+  file: BackupFile,
   objects: Objects,
 ): Promise<ObjectInfo> {
-  const object = `${name}/${fileName}`;
+  const object = `${name}/${file.fileName}`;
   const stored = await objects.stat(bucket, object);
-  if (stored === undefined) throw damaged(`gs://${bucket}/${object} is missing`);
-  for (const [what, expected] of Object.entries({ generation, crc32c, sizeBytes })) {
-    const found = stored[what as "generation" | "crc32c" | "sizeBytes"];
-    if (found !== expected) throw damaged(`gs://${bucket}/${object}: ${what} is ${found}, ${expected} was recorded`);
-  }
+  assertAsRecorded(`gs://${bucket}/${object}`, stored, file);
   return stored;
+}
+
+function assertAsRecorded(
+  name: string,
+  stored: ObjectInfo | undefined,
+  { generation, crc32c, sizeBytes }: StoredIndex,
+): asserts stored is ObjectInfo {
+  if (stored === undefined) throw damaged(`${name} is missing`);
+  for (const [what, expected] of Object.entries({ generation, crc32c, sizeBytes })) {
+    const found = stored[what as keyof StoredIndex];
+    if (found !== expected) throw damaged(`${name}: ${what} is ${found}, ${expected} was recorded`);
+  }
+}
+
+/** The index beside a file, as the manifest pins it; DATA_LOSS says how it is not that. */
+export async function readIndex(
+  { name, bucket }: Pick<Backup, "name" | "bucket">,
+  { fileName, sizeBytes }: Pick<BackupFile, "fileName" | "sizeBytes">,
+  index: StoredIndex,
+  objects: Objects,
+  signal: AbortSignal,
+): Promise<FileIndex> {
+  const object = indexObject(name, Number.parseInt(fileName, 10));
+  const stored = await objects.stat(bucket, object);
+  assertAsRecorded(`gs://${bucket}/${object}`, stored, index);
+  if (index.sizeBytes > largestIndexBytes)
+    throw damaged(`gs://${bucket}/${object} has ${index.sizeBytes} bytes, an index has at most ${largestIndexBytes}`);
+  return parseIndex(
+    await collect(objects.read({ bucket, object, ...index }, {}, signal)),
+    `gs://${bucket}/${object}`,
+    sizeBytes,
+  );
 }
 
 /** The manifest is there and names the same files as the document; else DATA_LOSS. */

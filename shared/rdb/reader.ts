@@ -1,3 +1,4 @@
+import { type Border, borderBytes, type RdbIndex } from "./border.ts";
 import { Crc64 } from "./crc64.ts";
 import { damaged } from "./damage.ts";
 import type { RdbEntry } from "./entry.ts";
@@ -9,7 +10,7 @@ import { Walker } from "./walker.ts";
 
 /** A stretch of a file between two record borders: what to know of the bytes before it. */
 export type Stretch = {
-  /** Where it begins: an `offset` or `valueEnd` of a record. */
+  /** Where it begins: an `offset` or `valueEnd` of a record, or 0, where the header tells the format once more. */
   readonly startOffset: number;
   /** Where it ends, at a record border too; undefined: with the file. */
   readonly endOffset?: number | undefined;
@@ -36,6 +37,8 @@ export type RdbReaderOptions = {
   readonly stretch?: Stretch | undefined;
   /** With `entries`: note a checkpoint in the first chunk after so many bytes that ends a record, and so on; never unless told. */
   readonly checkpointBytes?: number | undefined;
+  /** Of a whole file: how far apart its borders are noted, 64 MiB unless told otherwise. */
+  readonly borderBytes?: number | undefined;
 };
 
 /**
@@ -53,6 +56,7 @@ export class RdbReader {
   readonly #checkpointBytes: number;
   #nextCheckpoint: number;
   #checkpoint: Checkpoint | undefined;
+  readonly #borders: Border[] = [];
   #failure: unknown;
 
   constructor(options: RdbReaderOptions = {}) {
@@ -64,8 +68,9 @@ export class RdbReader {
     this.#checkpointBytes = checkpointBytes;
     this.#nextCheckpoint = (stretch?.startOffset ?? 0) + checkpointBytes;
     this.#tally = new Tally(stretch?.db ?? 0);
-    const collect = { entries, valueBytes: limitBytes };
-    if (stretch === undefined) {
+    const everyBytes = stretch === undefined ? (options.borderBytes ?? borderBytes) : Number.POSITIVE_INFINITY;
+    const collect = { entries, valueBytes: limitBytes, borderBytes: everyBytes };
+    if (stretch === undefined || stretch.startOffset === 0) {
       this.#interpreter = new Interpreter(this.#tally, collect);
       this.#walker = new Walker(this.#interpreter);
     } else {
@@ -86,10 +91,16 @@ export class RdbReader {
       this.#failure = error;
       throw error;
     }
-    const border = this.#noteCheckpoint(chunk, offset);
+    const summed = this.#noteCheckpoint(chunk, offset, this.#noteBorders(chunk, offset));
     if (before >= 0) return;
     const end = this.#walker.endOffset;
-    this.#crc?.update(chunk.subarray(border, end < 0 ? chunk.length : end - offset));
+    this.#crc?.update(chunk.subarray(summed, end < 0 ? chunk.length : end - offset));
+  }
+
+  /** After the verdict on a whole file: where it can be cut. Behind the last record that makes no sense. */
+  index(): RdbIndex {
+    const borders = this.#borders.filter(({ offset }) => offset + 1 < this.#walker.endOffset);
+    return { sizeBytes: this.#walker.offset, crc64: hex(this.#crc?.value() ?? 0n), borders };
   }
 
   /** The last checkpoint, once: behind all the entries that were taken with it. */
@@ -127,13 +138,26 @@ export class RdbReader {
     return this.#tally.summary(format, this.#compareCrc(format), sizeBytes);
   }
 
-  /** Notes one where it is due: the CRC64 is taken up to it. Answers how much of the chunk that was. */
-  #noteCheckpoint(chunk: Uint8Array, offset: number): number {
-    if (offset + chunk.length < this.#nextCheckpoint) return 0;
+  /** Sums up to each border that was passed. Answers how much of the chunk that was. */
+  #noteBorders(chunk: Uint8Array, offset: number): number {
+    const { places } = this.#interpreter;
+    let summed = 0;
+    for (let place = places.shift(); place !== undefined; place = places.shift()) {
+      const border = place.offset - offset;
+      this.#crc?.update(chunk.subarray(summed, border));
+      this.#borders.push({ ...place, crc64: hex(this.#crc?.value() ?? 0n) });
+      summed = border;
+    }
+    return summed;
+  }
+
+  /** Notes one where it is due: the CRC64, taken of `summed` bytes of the chunk so far, is taken up to it. Answers how much that was. */
+  #noteCheckpoint(chunk: Uint8Array, offset: number, summed: number): number {
+    if (offset + chunk.length < this.#nextCheckpoint) return summed;
     const last = this.#interpreter.entries.at(-1);
-    if (last?.kind !== "record") return 0;
+    if (last?.kind !== "record") return summed;
     const border = last.valueEnd - offset;
-    this.#crc?.update(chunk.subarray(0, border));
+    this.#crc?.update(chunk.subarray(summed, border));
     this.#checkpoint = { offset: last.valueEnd, db: last.db, crc64: this.#crc?.value() };
     this.#nextCheckpoint = last.valueEnd + this.#checkpointBytes;
     return border;
@@ -143,12 +167,14 @@ export class RdbReader {
     const computed = this.#crc?.value();
     if (computed === undefined) return "absent";
     const { startOffset, endOffset, crc64 } = this.#stretch ?? {};
-    if (endOffset !== undefined) {
-      if (crc64?.after === undefined) return "absent";
-      if (crc64.after === computed) return "ok";
-      const range = `the bytes ${startOffset} to ${endOffset}`;
-      throw damaged(`the CRC64 up to the end of ${range} is ${hex(computed)}, not ${hex(crc64.after)}`, endOffset);
+    if (crc64?.after !== undefined && crc64.after !== computed) {
+      const range = `the bytes ${startOffset} to ${endOffset ?? "the end"}`;
+      throw damaged(
+        `the CRC64 up to the end of ${range} is ${hex(computed)}, not ${hex(crc64.after)}`,
+        this.#walker.offset,
+      );
     }
+    if (endOffset !== undefined) return crc64?.after === undefined ? "absent" : "ok";
     const footer = this.#interpreter.crc;
     if (rdbVersion < firstVersionWithCrc || footer === undefined || footer.every((byte) => byte === 0)) return "absent";
     const said = Buffer.from(footer).readBigUInt64LE();
