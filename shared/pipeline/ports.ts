@@ -212,6 +212,8 @@ export interface LoadMark {
   database: number;
   /** The running CRC64 of all bytes before it, 16 hexadecimal digits; empty where it was not reckoned. */
   crc64: string;
+  /** The target's, as it was then: another one may lack what was answered, so that the load begins anew. */
+  runId?: string;
   /** The counts up to there. */
   result: LoadResult;
 }
