@@ -210,6 +210,15 @@ export interface BackupFile extends RdbFacts {
   snapshotEndTime?: string;
   /** POINT_IN_TIME where absent. */
   consistency?: "POINT_IN_TIME" | "FUZZY";
+  /** Where it can be cut: the object beside it. Absent: it is loaded whole. */
+  index?: StoredIndex;
+}
+
+/** An index as it was stored. */
+export interface StoredIndex {
+  generation: string;
+  crc32c: string;
+  sizeBytes: number;
 }
 
 /** What reading a whole RDB file tells: `rdb/reader.ts` makes it. */

@@ -9,6 +9,7 @@ export const checkNames = [
   "modules",
   "functions",
   "databases",
+  "slots",
   "record",
   "memory",
   "eviction",

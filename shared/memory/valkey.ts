@@ -4,7 +4,9 @@ import { StatusError } from "../error.ts";
 import type { Layout, LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
 import { libraryNameOf } from "../rdb/function-library.ts";
+import type { Checkpoint } from "../rdb/reader.ts";
 import { records } from "../rdb/records.ts";
+import { markAt, stretchLeft } from "../rdb/stretch.ts";
 import { writeRdb } from "../rdb/writer.ts";
 
 type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
@@ -172,8 +174,16 @@ async function loadInto(
   signal: AbortSignal,
 ): Promise<LoadResult> {
   await options.confirm();
-  const result: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
-  for await (const batch of records(source.read({ start: 0 }, signal)))
+  const { from, onProgress } = options;
+  const empty: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
+  const result = structuredClone(from?.result ?? empty);
+  const endOffset = source.stretch?.endOffset ?? source.facts.sizeBytes;
+  if (from !== undefined && from.offset >= endOffset) return result;
+  const stretch = stretchLeft(source.facts, source.stretch, from);
+  const range = { start: stretch?.startOffset ?? 0, end: endOffset };
+  const tell = (checkpoint: Checkpoint) => onProgress?.({ ...markAt(checkpoint), result: structuredClone(result) });
+  const reading = { stretch, checkpointBytes: 1, onCheckpoint: tell };
+  for await (const batch of records(source.read(range, signal), reading))
     for (const entry of batch) {
       signal.throwIfAborted();
       if (entry.kind === "record") restore(server, entry, options, result);
@@ -181,8 +191,8 @@ async function loadInto(
         putLibrary(server, Buffer.from(entry.code).toString(), options);
         result.functions++;
       }
-      options.onProgress?.(entry.offset);
     }
+  onProgress?.({ offset: endOffset, database: 0, crc64: source.stretch?.crc64?.after ?? "", result });
   return result;
 }
 

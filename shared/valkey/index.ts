@@ -1,9 +1,8 @@
-import { StatusError } from "../error.ts";
 import type { Valkey } from "../pipeline/ports.ts";
 import type { ResolveSecret } from "./address.ts";
-import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
+import { describeInstance, targetAt } from "./load-target.ts";
 import type { ReplicationOptions } from "./replication.ts";
 import { clusterSources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
 import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
@@ -20,8 +19,10 @@ export interface ValkeyOptions extends ReplicationOptions, VolumeOptions {
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
   return {
-    describe: async (instance, signal) =>
-      describe(await livingEntry(await entriesOf(instance, resolveSecret), signal), signal),
+    async describe(instance, signal) {
+      const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
+      return await describeInstance(entry, instance.mode === "CLUSTER", signal);
+    },
     async inspect(instance, signal) {
       const entries = await entriesOf(instance, resolveSecret);
       const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0]];
@@ -40,13 +41,9 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       yield* shardSnapshot(sources, signal, patience, onSource);
     },
     async load(instance, source, options, signal) {
-      const entries = await entriesOf(instance, resolveSecret);
-      const shards = instance.mode === "CLUSTER" ? await countShards(instance, entries, signal) : 1;
-      if (shards > 1) {
-        const message = `${instance.name} has ${shards} shards: restoring into a cluster of several is not supported`;
-        throw new StatusError("UNIMPLEMENTED", message);
-      }
-      return load(entries[0], source, options, signal, patience);
+      const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
+      const target = await targetAt(entry, instance.mode === "CLUSTER", signal);
+      return load(target, source, options, signal, patience);
     },
   };
 }
