@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { LoadOptions, LoadResult, LoadSource } from "../../shared/pipeline/ports.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import type { Cluster } from "../fixture/cluster.ts";
@@ -27,8 +28,8 @@ export async function randomKeys(
   valueBytes: number,
   nameOf: (n: number) => string = (n) => `key:${n}`,
 ): Promise<LoadSource> {
-  const value = (n: number) =>
-    Buffer.from(Array.from({ length: valueBytes }, (_, at) => (Math.imul(n + 1, 2_654_435_761) >>> (at % 24)) & 0xff));
+  const noise = randomBytes(1_000_003 + valueBytes);
+  const value = (n: number) => noise.subarray((n * 7_919) % 1_000_003).subarray(0, valueBytes);
   const items = Array.from({ length: count }, (_, n) => ({
     kind: "record" as const,
     key: Buffer.from(nameOf(n)),
