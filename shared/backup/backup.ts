@@ -30,6 +30,10 @@ export interface Instance {
   /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
   backupObjective?: number;
   maintenancePolicy?: MaintenancePolicy;
+  /** How its snapshots are taken. Absent: by the replication protocol, and by SCAN where the server refuses that. */
+  snapshotMethod?: SnapshotMethod;
+  /** How many keys of a node SCAN may read in a second; as fast as the server's latency allows where absent. */
+  maxKeysPerSecond?: number;
   /** Which node of a shard its snapshot is taken of. PREFER_REPLICA where absent. */
   source?: SourcePolicy;
   /** How many shards are taken at once at most; `defaultParallelShards` where absent. */
@@ -41,6 +45,12 @@ export interface Instance {
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */
   restoring?: string;
 }
+
+/** REPLICATION: as a replica, an instant of the server. SCAN: key by key, while others write. */
+export type SnapshotMethod = "REPLICATION" | "SCAN";
+
+/** POINT_IN_TIME: the file shows one instant. FUZZY: each key is of a moment of its own, between snapshotStartTime and snapshotEndTime. */
+export type Consistency = "POINT_IN_TIME" | "FUZZY";
 
 /**
  * PREFER_REPLICA: the healthiest replica in sync, else the primary. REPLICA_ONLY: no primary ever pays for a fork. PRIMARY: nothing
@@ -173,6 +183,8 @@ export interface BackupFile extends RdbFacts {
   crc32c: string;
   /** The slots of a cluster's shard, as CLUSTER NODES writes them: `0-5460 7000`. */
   slots?: string;
+  /** POINT_IN_TIME where absent. */
+  consistency?: Consistency;
   /** What the node was that it was taken of. */
   sourceRole?: "PRIMARY" | "REPLICA";
   /** The history of changes, and the place in it, that the file holds: master_replid and its offset. */

@@ -38,6 +38,7 @@ const file = z.strictObject({
     .max(2000)
     .regex(/^\d{1,5}(-\d{1,5})?( \d{1,5}(-\d{1,5})?)*$/)
     .exactOptional(),
+  consistency: z.enum(["POINT_IN_TIME", "FUZZY"]).exactOptional(),
   sourceRole: z.enum(["PRIMARY", "REPLICA"]).exactOptional(),
   replicationId: text.exactOptional(),
   replicationOffset: count.exactOptional(),

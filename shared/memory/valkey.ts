@@ -71,6 +71,15 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
         yield file.subarray(start, start + chunkBytes);
       }
     },
+    async *scan(instance, { shard }, { onEnd }, signal, onSource) {
+      const file = fileOf(find(instance), shard);
+      onSource?.({ sourceRole: "PRIMARY" });
+      for (let start = 0; start < file.byteLength; start += chunkBytes) {
+        signal.throwIfAborted();
+        yield file.subarray(start, start + chunkBytes);
+      }
+      onEnd(undefined);
+    },
     load: async (instance, source, options, signal) => await loadInto(find(instance), source, options, signal),
   };
 }

@@ -1,10 +1,12 @@
+import type { Instance } from "../backup/backup.ts";
 import { StatusError } from "../error.ts";
-import type { Valkey } from "../pipeline/ports.ts";
-import { addressOf, type ResolveSecret } from "./address.ts";
+import type { ShardTask, Valkey } from "../pipeline/ports.ts";
+import { addressOf, atEndpoint, type ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
+import { scan } from "./scan/scan.ts";
 import { countShards, nodeOf, primariesOf } from "./topology.ts";
 
 export type { ResolveSecret } from "./address.ts";
@@ -17,6 +19,17 @@ export interface ValkeyOptions extends ReplicationOptions {
 
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
+  async function nodeFor(instance: Instance, { shard }: ShardTask, signal: AbortSignal) {
+    const address = await addressOf(instance, resolveSecret);
+    if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
+      throw new StatusError(
+        "FAILED_PRECONDITION",
+        `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
+      );
+    }
+    return instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
+  }
+
   return {
     describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
     async inspect(instance, signal) {
@@ -25,18 +38,18 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
     shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
-    async *snapshot(instance, { shard }, signal, onSource) {
-      const address = await addressOf(instance, resolveSecret);
-      if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
-        throw new StatusError(
-          "FAILED_PRECONDITION",
-          `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
-        );
-      }
-      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
+    async *snapshot(instance, task, signal, onSource) {
+      const node = await nodeFor(instance, task, signal);
       yield* replicate(node.address, signal, patience, (history) =>
         onSource?.({ ...history, ...("role" in node && { sourceRole: node.role }) }),
       );
+    },
+    async *scan(instance, task, options, signal, onSource) {
+      const node = await nodeFor(instance, task, signal);
+      const { maxKeysPerSecond } = instance;
+      const address = options.from === undefined ? node.address : atEndpoint(node.address, options.from.endpoint);
+      if ("role" in node) onSource?.({ sourceRole: node.role });
+      yield* scan(address, options, signal, { ...patience, maxKeysPerSecond });
     },
     async load(instance, source, options, signal) {
       const address = await addressOf(instance, resolveSecret);
