@@ -161,6 +161,16 @@ export interface Objects {
     signal?: AbortSignal,
     course?: CopyCourse,
   ): Promise<ObjectInfo>;
+  /**
+   * Makes one object of 1 to 32 generations of the same bucket, end to end, where no object is yet; the sources stay. ABORTED:
+   * there is one already. DATA_LOSS: a source is gone.
+   */
+  compose(
+    sources: readonly Pick<ObjectInfo, "object" | "generation">[],
+    to: { bucket: string; object: string },
+    metadata: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<ObjectInfo>;
   /** Removes exactly this generation; one that is gone already is fine. FAILED_PRECONDITION: a hold or a retention policy keeps it. */
   remove(of: Pick<ObjectInfo, "bucket" | "object" | "generation">): Promise<void>;
   /** Puts a temporary hold on this generation, or takes it away; twice is fine. DATA_LOSS: it is gone. */
