@@ -15,19 +15,21 @@ export interface Taking {
   work: Work<"shard.v1.requested">;
   instance: Instance;
   task: ShardTask;
+  /** Hears of whom it is taken, before the first byte. */
+  onSource(source: ShardSource): void;
   /** Hears how many bytes of this shard have passed. */
   onBytes(doneBytes: number): void;
 }
 
 /** What the object itself keeps of how its file came about: a later attempt that finds it there knows no more. */
-type Origin = ShardSource & Pick<BackupFile, "snapshotStartTime">;
+type Origin = Omit<ShardSource, "node"> & Pick<BackupFile, "snapshotStartTime">;
 
 /**
  * Streams one shard's RDB file from Valkey, checks it on the way, stores it whole or not at all. UNFINISHED: what was done is kept,
  * and the rest wants another delivery.
  */
 export async function takeShard(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {
-  const { work, instance, task, onBytes } = taking;
+  const { work, instance, task, onSource, onBytes } = taking;
   const { objects, valkey, clock, settings } = ports;
   const object = fileObject(work.data.backup, task.shard);
   const found = await objects.stat(settings.vaultBucket, object);
@@ -36,17 +38,20 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
   let summary: RdbSummary | undefined;
   let origin: Origin = { snapshotStartTime: timeOf(clock.now()) };
   const stream = valkey.snapshot(instance, task, signal, (source) => {
-    origin = { ...source, ...origin };
+    onSource(source);
+    const { node: _, ...told } = source;
+    origin = { ...told, ...origin };
   });
   const bytes = sizeOf(stream, onBytes);
   try {
     const first = await bytes.next(); // by now it is known of whom they are
     const rdb = checked(from(first, bytes), (verdict) => {
+      assertWhole(verdict, object);
       summary = verdict;
     });
     const metadata = { operation: work.operation, shard: String(task.shard), origin: JSON.stringify(origin) };
     const stored = await objects.create(settings.vaultBucket, object, lastAfter(rdb, work.renew), metadata, signal);
-    return fileOf(stored, task.shard, summary);
+    return fileOf(stored, task, summary);
   } finally {
     await bytes.return(undefined);
   }
@@ -58,13 +63,13 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
  */
 async function accept(
   found: ObjectInfo,
-  { work, task: { shard } }: Taking,
+  { work, task }: Taking,
   { objects, store }: Ports,
   signal: AbortSignal,
 ): Promise<BackupFile | undefined> {
   const { backup } = work.data;
   const owner = found.metadata.operation ?? "";
-  const isOwn = owner === work.operation && found.metadata.shard === String(shard);
+  const isOwn = owner === work.operation && found.metadata.shard === String(task.shard);
   // Asked before the manifest is looked for: an owner that has ended by now has written its manifest by now, if ever.
   if (!isOwn && (await isGoingOn(owner, store)))
     throw new StatusError("ABORTED", `${found.object} belongs to ${owner}, which is still at work`);
@@ -72,7 +77,7 @@ async function accept(
     throw new StatusError("ALREADY_EXISTS", `${backup} is complete in the bucket already; nothing is overwritten`);
   if (isOwn) {
     const summary = await readBack(found, objects, signal);
-    if (summary !== undefined) return fileOf(found, shard, summary);
+    if (summary !== undefined) return fileOf(found, task, summary);
   }
   await work.renew();
   await objects.remove(found);
@@ -109,7 +114,16 @@ async function* lastAfter(source: AsyncIterable<Uint8Array>, renew: () => Promis
   await renew();
 }
 
-function fileOf(stored: ObjectInfo, shard: number, summary: RdbSummary | undefined): BackupFile {
+/** Keys of a slot on its way into the shard may be there in part, and are in another shard's file. */
+function assertWhole({ slotImports }: RdbSummary, object: string): void {
+  if (slotImports > 0)
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      `slots were moving into the shard of ${object}: take the backup once they have arrived`,
+    );
+}
+
+function fileOf(stored: ObjectInfo, { shard, slots }: ShardTask, summary: RdbSummary | undefined): BackupFile {
   if (summary === undefined || summary.sizeBytes !== stored.sizeBytes)
     throw new StatusError(
       "DATA_LOSS",
@@ -123,6 +137,7 @@ function fileOf(stored: ObjectInfo, shard: number, summary: RdbSummary | undefin
     generation,
     crc32c,
     ...factsOf(summary),
+    ...(slots !== undefined && { slots }),
     ...origin,
     snapshotEndTime: createTime,
   };

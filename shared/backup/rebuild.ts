@@ -38,12 +38,12 @@ const file = z.strictObject({
     .max(2000)
     .regex(/^\d{1,5}(-\d{1,5})?( \d{1,5}(-\d{1,5})?)*$/)
     .exactOptional(),
-  consistency: z.enum(["POINT_IN_TIME", "FUZZY"]).exactOptional(),
   sourceRole: z.enum(["PRIMARY", "REPLICA"]).exactOptional(),
   replicationId: text.exactOptional(),
   replicationOffset: count.exactOptional(),
   snapshotStartTime: time.exactOptional(),
   snapshotEndTime: time.exactOptional(),
+  consistency: z.enum(["POINT_IN_TIME", "FUZZY"]).exactOptional(),
   sizeBytes: count,
   magic: z.enum(["REDIS", "VALKEY"]),
   rdbVersion: count,
@@ -80,6 +80,7 @@ const shape = z.strictObject({
   shardCount: z.int().min(1).max(1000),
   replicaCount: count,
   backupFiles: z.array(file),
+  consistency: z.enum(["POINT_IN_TIME", "PER_SHARD", "FUZZY"]).exactOptional(),
   verification: z.enum(["UNVERIFIED", "CHECKED", "PROVEN"]),
 } satisfies Record<keyof Manifest, z.ZodType>);
 

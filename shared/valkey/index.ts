@@ -1,13 +1,14 @@
 import type { Instance } from "../backup/backup.ts";
 import { StatusError } from "../error.ts";
 import type { ShardTask, Valkey } from "../pipeline/ports.ts";
-import { addressOf, atEndpoint, type ResolveSecret } from "./address.ts";
+import type { ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
-import { type ReplicationOptions, replicate } from "./replication.ts";
-import { scan } from "./scan/scan.ts";
-import { countShards, nodeOf, primariesOf } from "./topology.ts";
+import type { ReplicationOptions } from "./replication.ts";
+import { shardScan } from "./shard-scan.ts";
+import { clusterSources, type Sources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
+import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
 
 export type { ResolveSecret } from "./address.ts";
 
@@ -19,46 +20,39 @@ export interface ValkeyOptions extends ReplicationOptions {
 
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
-  async function nodeFor(instance: Instance, { shard }: ShardTask, signal: AbortSignal) {
-    const address = await addressOf(instance, resolveSecret);
-    if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
-      throw new StatusError(
-        "FAILED_PRECONDITION",
-        `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
-      );
-    }
-    return instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
-  }
+  const sourcesOf = async (instance: Instance, task: ShardTask, signal: AbortSignal): Promise<Sources> => {
+    const entries = await entriesOf(instance, resolveSecret);
+    return instance.mode === "CLUSTER"
+      ? await clusterSources(instance, entries, task, signal)
+      : await serverSources(instance, entries[0], task, signal);
+  };
 
   return {
-    describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
+    describe: async (instance, signal) =>
+      describe(await livingEntry(await entriesOf(instance, resolveSecret), signal), signal),
     async inspect(instance, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      const nodes = instance.mode === "CLUSTER" ? await primariesOf(address, signal) : [address];
+      const entries = await entriesOf(instance, resolveSecret);
+      const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0]];
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
-    shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
+    shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
+    plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
     async *snapshot(instance, task, signal, onSource) {
-      const node = await nodeFor(instance, task, signal);
-      yield* replicate(node.address, signal, patience, (history) =>
-        onSource?.({ ...history, ...("role" in node && { sourceRole: node.role }) }),
-      );
+      yield* shardSnapshot(await sourcesOf(instance, task, signal), signal, patience, onSource);
     },
     async *scan(instance, task, options, signal, onSource) {
-      const node = await nodeFor(instance, task, signal);
       const { maxKeysPerSecond } = instance;
-      const address = options.from === undefined ? node.address : atEndpoint(node.address, options.from.endpoint);
-      if ("role" in node) onSource?.({ sourceRole: node.role });
-      yield* scan(address, options, signal, { ...patience, maxKeysPerSecond });
+      const sources = await sourcesOf(instance, task, signal);
+      yield* shardScan(sources, options, signal, { ...patience, maxKeysPerSecond }, onSource);
     },
     async load(instance, source, options, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      const shards = instance.mode === "CLUSTER" ? await countShards(instance, address, signal) : 1;
+      const entries = await entriesOf(instance, resolveSecret);
+      const shards = instance.mode === "CLUSTER" ? await countShards(instance, entries, signal) : 1;
       if (shards > 1) {
         const message = `${instance.name} has ${shards} shards: restoring into a cluster of several is not supported`;
         throw new StatusError("UNIMPLEMENTED", message);
       }
-      return load(address, source, options, signal, patience);
+      return load(entries[0], source, options, signal, patience);
     },
   };
 }

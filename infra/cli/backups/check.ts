@@ -38,7 +38,7 @@ async function checkFile(backup: Backup, file: BackupFile, objects: Objects, ses
   session.say(`reading ${fileName}, ${sizeText(stored.sizeBytes)}`);
   const found = factsOf(await readWhole(stored, objects, session));
   for (const [fact, value] of Object.entries(found))
-    if (!isDeepStrictEqual(file[fact as keyof typeof found], value))
+    if (fact in file && !isDeepStrictEqual(file[fact as keyof typeof found], value))
       throw new StatusError(
         "DATA_LOSS",
         `gs://${stored.bucket}/${stored.object}: its ${fact} is not what was recorded`,
