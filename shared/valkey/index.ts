@@ -3,6 +3,8 @@ import type { Valkey } from "../pipeline/ports.ts";
 import { addressOf, type ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
+import { dump } from "./key-dump.ts";
+import { exchange } from "./key-exchange.ts";
 import { load } from "./load.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
 import { countShards, nodeOf, primariesOf } from "./topology.ts";
@@ -45,5 +47,10 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       }
       return load(address, source, options, signal, patience);
     },
+    async *dump(instance, database, keys, signal) {
+      yield* dump(await addressOf(instance, resolveSecret), database, keys, signal);
+    },
+    exchange: async (instance, exchanges, options, signal) =>
+      exchange(await addressOf(instance, resolveSecret), exchanges, options, signal),
   };
 }
