@@ -62,7 +62,8 @@ export const restoreLanded = step<"object.v1.finalized", Examined>({
   },
 });
 
-async function pin(change: Change, backup: string): Promise<void> {
+/** Keeps a backup from being erased while the Operation reads it; refuses one that is not whole. */
+export async function pin(change: Change, backup: string): Promise<void> {
   const found = await existing(change, backup);
   assertReadable(found);
   const { name } = change.operation;
@@ -86,7 +87,10 @@ function targetNamedBy(bucket: string, object: string, inbox: string): string {
 }
 
 /** The files of a backup, as its manifest and the bucket agree on them, and the shape of what they were taken of. */
-async function filesOf(backup: string, { store, objects }: Ports): Promise<{ files: RestoreFile[]; wanted: Shape }> {
+export async function filesOf(
+  backup: string,
+  { store, objects }: Ports,
+): Promise<{ files: RestoreFile[]; wanted: Shape }> {
   const doc = await store.get<Backup>(backup);
   if (doc === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
   const { bucket } = doc.data;
@@ -108,7 +112,8 @@ async function filesOf(backup: string, { store, objects }: Ports): Promise<{ fil
   return { files, wanted: manifest };
 }
 
-async function filesAt(
+/** Files in a bucket, each read whole. */
+export async function filesAt(
   uris: readonly string[],
   objects: Objects,
   progress: (doneBytes: number) => void,
@@ -149,7 +154,7 @@ async function readFile(
 }
 
 /** The instance to restore into: the registered one, or the one that a dry run brought with it. */
-async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
+export async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
   const brought = (await store.get<Operation>(operation))?.data.dryRunTarget;
   const instance = brought ?? (await store.get<Instance>(instanceName(instanceId)))?.data;
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${instanceName(instanceId)} was deleted meanwhile`);

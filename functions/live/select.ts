@@ -1,0 +1,94 @@
+import type { Instance } from "../../shared/backup/backup.ts";
+import { timeOf } from "../../shared/backup/duration.ts";
+import { keyPattern } from "../../shared/backup/key-pattern.ts";
+import { instanceName } from "../../shared/backup/name.ts";
+import type { RestoreFile } from "../../shared/backup/operation.ts";
+import { firstMark, nothingFound, nothingMerged, type Selection } from "../../shared/backup/selection.ts";
+import { parsePattern } from "../../shared/backup/undo-list.ts";
+import { StatusError } from "../../shared/error.ts";
+import type { Objects, Ports } from "../../shared/pipeline/ports.ts";
+import { registered } from "../../shared/pipeline/registered.ts";
+import { step } from "../../shared/pipeline/step.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
+import { assertFree, takeTarget } from "../../shared/pipeline/take-target.ts";
+import { RdbReader } from "../../shared/rdb/reader.ts";
+import { filesAt, filesOf, pin, targetIn } from "../restore.ts";
+
+/** What a server writes of itself at the beginning of a file fits this many times over. */
+const headBytes = 4096;
+
+/** The largest object that is taken for one with a pattern. */
+const largestPattern = 65_536;
+
+/** A restore of the keys of a pattern into a live instance: fixes what it is about, then has it compared. */
+export const select = step<"selection.v1.requested", Selection>({
+  on: "selection.v1.requested",
+
+  async admit({ data: { instance, backup, execute = false } }, change) {
+    if (execute) await takeTarget(change, instance);
+    else await assertFree(change, change.operation.dryRunTarget ?? (await registered(change, instance)));
+    if (backup !== undefined) await pin(change, backup);
+  },
+
+  async run({ data, operation, progress }, ports, signal) {
+    const { objects, store, settings } = ports;
+    const { instance, backup, gcsSourceUris = [], selection, database } = data;
+    const found = await objects.stat(settings.vaultBucket, selection);
+    if (found === undefined)
+      throw new StatusError("NOT_FOUND", `there is no gs://${settings.vaultBucket}/${selection}`);
+    const pattern = { object: selection, generation: found.generation };
+    await takesOf(pattern, ports);
+    const files =
+      backup === undefined
+        ? await filesAt(gcsSourceUris, objects, progress, signal)
+        : (await filesOf(backup, ports)).files;
+    const target = await targetIn(operation, instance, store);
+    const dated = await Promise.all(
+      files.map(async (file) => ({ ...file, snapshotTime: await cutTime(file, objects, signal) })),
+    );
+    return {
+      source: backup ?? gcsSourceUris.join(" "),
+      files: dated,
+      pattern,
+      database: database ?? onlyDatabase(files, target),
+      target: { uid: target.uid, endpoint: target.endpoint },
+      mark: firstMark,
+      found: nothingFound,
+      merged: nothingMerged,
+    };
+  },
+
+  async commit({ data: { instance } }, selection, change) {
+    change.operation.selection = selection;
+    change.ask("matching.v1.requested", { instance: instanceName(instance), round: 0 }, 0);
+  },
+});
+
+/** The pattern of a selection, ready to be asked. INVALID_ARGUMENT: it is none. */
+export async function takesOf({ object, generation }: Selection["pattern"], { objects, settings }: Ports) {
+  const bucket = settings.vaultBucket;
+  const bytes = await collect(objects.read({ bucket, object, generation }, { start: 0, end: largestPattern }));
+  return keyPattern(parsePattern(bytes, object));
+}
+
+/** Where the files use several databases it has to be said which one is meant. */
+function onlyDatabase(files: readonly RestoreFile[], { mode }: Instance): number {
+  const used = [...new Set(files.flatMap(({ databases }) => Object.keys(databases)))].map(Number);
+  const [only = 0, ...more] = used.sort((a, b) => a - b);
+  if (more.length === 0) return only;
+  if (mode === "CLUSTER") return 0;
+  throw new StatusError("FAILED_PRECONDITION", `the files use databases ${used.join(", ")}: --db says which is meant`);
+}
+
+/**
+ * When the file's data was what it says: when its server began to write it, as that says itself, or when it was stored. No file
+ * was cut after it was stored, whatever it says.
+ */
+async function cutTime(file: RestoreFile, objects: Objects, signal: AbortSignal): Promise<string> {
+  const reader = new RdbReader({ entries: true });
+  for await (const chunk of objects.read(file, { start: 0, end: headBytes }, signal)) reader.write(chunk);
+  const told = Number(reader.aux.ctime ?? Number.NaN) * 1000;
+  const stored = (await objects.stat(file.bucket, file.object))?.createTime;
+  if (stored === undefined) throw new StatusError("DATA_LOSS", `gs://${file.bucket}/${file.object} is gone`);
+  return told > 0 && told < Date.parse(stored) ? timeOf(told) : stored;
+}
