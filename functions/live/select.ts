@@ -3,7 +3,13 @@ import { timeOf } from "../../shared/backup/duration.ts";
 import { keyPattern } from "../../shared/backup/key-pattern.ts";
 import { instanceName } from "../../shared/backup/name.ts";
 import type { RestoreFile } from "../../shared/backup/operation.ts";
-import { firstMark, nothingFound, nothingMerged, type Selection } from "../../shared/backup/selection.ts";
+import {
+  firstMark,
+  nothingFound,
+  nothingMerged,
+  type Selection,
+  type SelectionFile,
+} from "../../shared/backup/selection.ts";
 import { parsePattern } from "../../shared/backup/undo-list.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { Objects, Ports } from "../../shared/pipeline/ports.ts";
@@ -12,7 +18,8 @@ import { step } from "../../shared/pipeline/step.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import { assertFree, takeTarget } from "../../shared/pipeline/take-target.ts";
 import { RdbReader } from "../../shared/rdb/reader.ts";
-import { filesAt, filesOf, pin, targetIn } from "../restore.ts";
+import { pin, targetIn } from "../restore.ts";
+import { filesOf, placesOf, readFiles } from "../source.ts";
 
 /** What a server writes of itself at the beginning of a file fits this many times over. */
 const headBytes = 4096;
@@ -23,6 +30,7 @@ const largestPattern = 65_536;
 /** A restore of the keys of a pattern into a live instance: fixes what it is about, then has it compared. */
 export const select = step<"selection.v1.requested", Selection>({
   on: "selection.v1.requested",
+  goesOn: true,
 
   async admit({ data: { instance, backup, execute = false } }, change) {
     if (execute) await takeTarget(change, instance);
@@ -30,25 +38,26 @@ export const select = step<"selection.v1.requested", Selection>({
     if (backup !== undefined) await pin(change, backup);
   },
 
-  async run({ data, operation, progress }, ports, signal) {
+  async run(work, ports, signal) {
+    const { data, operation } = work;
     const { objects, store, settings } = ports;
     const { instance, backup, gcsSourceUris = [], selection, database } = data;
-    const found = await objects.stat(settings.vaultBucket, selection);
-    if (found === undefined)
+    const stored = await objects.stat(settings.vaultBucket, selection);
+    if (stored === undefined)
       throw new StatusError("NOT_FOUND", `there is no gs://${settings.vaultBucket}/${selection}`);
-    const pattern = { object: selection, generation: found.generation };
+    const pattern = { object: selection, generation: stored.generation };
     await takesOf(pattern, ports);
-    const files =
+    const found =
       backup === undefined
-        ? await filesAt(gcsSourceUris, objects, progress, signal)
-        : (await filesOf(backup, ports)).files;
+        ? await readFiles(await placesOf(gcsSourceUris, objects), work, ports, signal)
+        : (await filesOf(backup, ports, signal)).files;
+    const files = found.map(({ file }) => file);
     const target = await targetIn(operation, instance, store);
-    const dated = await Promise.all(
-      files.map(async (file) => ({ ...file, snapshotTime: await cutTime(file, objects, signal) })),
-    );
+    const cut: Selection["files"] = [];
+    for (const file of files) cut.push(await dated(file, objects, signal));
     return {
       source: backup ?? gcsSourceUris.join(" "),
-      files: dated,
+      files: cut,
       pattern,
       database: database ?? onlyDatabase(files, target),
       target: { uid: target.uid, endpoint: target.endpoint },
@@ -81,14 +90,16 @@ function onlyDatabase(files: readonly RestoreFile[], { mode }: Instance): number
 }
 
 /**
- * When the file's data was what it says: when its server began to write it, as that says itself, or when it was stored. No file
- * was cut after it was stored, whatever it says.
+ * All that is kept of a file, with the time when its data was what it says: when its server began to write it, as that says itself,
+ * or when it was stored. No file was cut after it was stored, whatever it says.
  */
-async function cutTime(file: RestoreFile, objects: Objects, signal: AbortSignal): Promise<string> {
+async function dated(file: RestoreFile, objects: Objects, signal: AbortSignal): Promise<SelectionFile> {
+  const { bucket, object, generation, sizeBytes, magic, rdbVersion, moduleTypes } = file;
   const reader = new RdbReader({ entries: true });
   for await (const chunk of objects.read(file, { start: 0, end: headBytes }, signal)) reader.write(chunk);
   const told = Number(reader.aux.ctime ?? Number.NaN) * 1000;
-  const stored = (await objects.stat(file.bucket, file.object))?.createTime;
-  if (stored === undefined) throw new StatusError("DATA_LOSS", `gs://${file.bucket}/${file.object} is gone`);
-  return told > 0 && told < Date.parse(stored) ? timeOf(told) : stored;
+  const stored = (await objects.stat(bucket, object))?.createTime;
+  if (stored === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
+  const snapshotTime = told > 0 && told < Date.parse(stored) ? timeOf(told) : stored;
+  return { bucket, object, generation, sizeBytes, magic, rdbVersion, moduleTypes, snapshotTime };
 }

@@ -64,11 +64,17 @@ export interface Merged {
   expired: number;
 }
 
+/** A file that keys are taken from. */
+export interface SelectionFile
+  extends Pick<RestoreFile, "bucket" | "object" | "generation" | "sizeBytes" | "magic" | "rdbVersion" | "moduleTypes"> {
+  /** When its data was what it says. */
+  snapshotTime: string;
+}
+
 /** What a restore of single keys into a live instance is about, and how far it is. The pattern lies in the vault alone. */
 export interface Selection {
   source: string;
-  /** With the time at which each was cut. */
-  files: (RestoreFile & { snapshotTime: string })[];
+  files: SelectionFile[];
   pattern: { object: string; generation: string };
   database: number;
   /** The target as it was registered: an undo goes nowhere else. */

@@ -1,11 +1,11 @@
 import { StatusError } from "../error.ts";
 import type { Valkey } from "../pipeline/ports.ts";
 import { addressOf, type ResolveSecret } from "./address.ts";
-import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { dump } from "./key-dump.ts";
 import { exchange } from "./key-exchange.ts";
 import { load } from "./load.ts";
+import { describeInstance, targetAt } from "./load-target.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
 import { countShards, nodeOf, primariesOf } from "./topology.ts";
 
@@ -20,14 +20,17 @@ export interface ValkeyOptions extends ReplicationOptions {
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
   return {
-    describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
+    async describe(instance, signal) {
+      const address = await addressOf(instance, resolveSecret);
+      return await describeInstance(address, instance.mode === "CLUSTER", signal);
+    },
     async inspect(instance, signal) {
       const address = await addressOf(instance, resolveSecret);
       const nodes = instance.mode === "CLUSTER" ? await primariesOf(address, signal) : [address];
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
     shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
-    async *snapshot(instance, shard, signal) {
+    async *snapshot(instance, { shard }, signal, onSource) {
       const address = await addressOf(instance, resolveSecret);
       if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
         throw new StatusError(
@@ -35,22 +38,23 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
           `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
         );
       }
-      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : address;
-      yield* replicate(node, signal, patience);
+      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
+      yield* replicate(node.address, signal, patience, (history) =>
+        onSource?.({ ...history, ...("role" in node && { sourceRole: node.role }) }),
+      );
     },
     async load(instance, source, options, signal) {
       const address = await addressOf(instance, resolveSecret);
-      const shards = instance.mode === "CLUSTER" ? await countShards(instance, address, signal) : 1;
-      if (shards > 1) {
-        const message = `${instance.name} has ${shards} shards: restoring into a cluster of several is not supported`;
-        throw new StatusError("UNIMPLEMENTED", message);
-      }
-      return load(address, source, options, signal, patience);
+      const target = await targetAt(address, instance.mode === "CLUSTER", signal);
+      return load(target, source, options, signal, patience);
     },
     async *dump(instance, database, keys, signal) {
-      yield* dump(await addressOf(instance, resolveSecret), database, keys, signal);
+      const address = await addressOf(instance, resolveSecret);
+      yield* dump(await targetAt(address, instance.mode === "CLUSTER", signal), database, keys, signal);
     },
-    exchange: async (instance, exchanges, options, signal) =>
-      exchange(await addressOf(instance, resolveSecret), exchanges, options, signal),
+    async exchange(instance, exchanges, options, signal) {
+      const address = await addressOf(instance, resolveSecret);
+      return exchange(await targetAt(address, instance.mode === "CLUSTER", signal), exchanges, options, signal);
+    },
   };
 }

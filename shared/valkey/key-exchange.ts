@@ -2,19 +2,21 @@ import { isSameState, type KeyState } from "../backup/selection.ts";
 import { dumpFormat } from "../backup/target.ts";
 import type { Exchange, Exchanged, ExchangeOptions, KeyRecord, Server } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
+import { dumpPayload } from "../rdb/payload.ts";
 import { ValueDigest } from "../rdb/value-digest.ts";
 import type { Address } from "./address.ts";
 import { Conversation, Refusal, type Reply } from "./conversation.ts";
-import { describe } from "./describe.ts";
-import { replyFailure } from "./failure.ts";
-import { fence } from "./fence.ts";
+import { type FencedNode, fence } from "./fence.ts";
 import { answered, lookAt } from "./key-dump.ts";
+import { type KeysOfNode, keyFailure, keysByNode } from "./key-node.ts";
 import { restoreInPieces } from "./large-record.ts";
 import { Link } from "./link.ts";
 import { loadFailure } from "./load-failure.ts";
+import { type LoadTarget, serverAt } from "./load-target.ts";
 import { command } from "./resp.ts";
-import { BLOCK_BYTES, RespWriter } from "./resp-writer.ts";
-import { encodeRestore, restoreBytes } from "./restore-command.ts";
+import { encodeEnd, encodeStart, restoreBytes } from "./restore-command.ts";
+import { sideBySide } from "./side-by-side.ts";
+import { slotOf } from "./slot.ts";
 
 /** Changes that are made in one transaction: one that a live writer breaks is tried again key by key. */
 const AT_ONCE = 32;
@@ -29,37 +31,50 @@ const SLAB_BYTES = 256 * 1024;
 
 /** Makes each change in a transaction that the server drops if the key is touched after it was compared (WATCH). */
 export async function exchange(
-  address: Address,
+  target: LoadTarget,
   exchanges: readonly Exchange[],
   options: ExchangeOptions,
   signal: AbortSignal,
 ): Promise<Exchanged[]> {
-  const link = await Link.open(address, signal, { slabBytes: SLAB_BYTES });
+  const places = exchanges.map((one, index) => ({ ...one, index }));
+  const opened: (KeysOfNode<Placed> & FencedNode)[] = [];
+  const results: Exchanged[] = [];
   try {
-    await fence(link, address, options, signal);
-    if (options.database !== 0) await link.ask("SELECT", `${options.database}`);
-    const server = await describe(address, signal);
-    const exchanger = new Exchanger(link, address, server, options, signal);
-    const outcomes: Exchanged[] = [];
-    for (const some of transactionsOf(exchanges)) outcomes.push(...(await exchanger.make(some)));
-    return outcomes;
+    for (const { address, items } of keysByNode(target, places))
+      opened.push({ address, items, link: await Link.open(address, signal, { slabBytes: SLAB_BYTES }) });
+    await fence(opened, options, signal);
+    await sideBySide(opened, async ({ address, items, link }) => {
+      if (options.database !== 0) await link.ask("SELECT", `${options.database}`);
+      const exchanger = new Exchanger(link, address, serverAt(target, address), options, signal);
+      for (const some of transactionsOf(items, target.owners !== undefined))
+        for (const [at, result] of (await exchanger.make(some)).entries()) results[some[at]?.index ?? 0] = result;
+    });
+    return results;
   } finally {
-    link.close();
+    for (const { link } of opened) link.close();
   }
 }
 
-function* transactionsOf(exchanges: readonly Exchange[]): Generator<Exchange[]> {
-  let some: Exchange[] = [];
+/** A change with its place among those that were asked for. */
+type Placed = Exchange & { index: number };
+
+/** In a cluster a transaction knows one slot. */
+function* transactionsOf(exchanges: readonly Placed[], isCluster: boolean): Generator<Placed[]> {
+  let some: Placed[] = [];
   let bytes = 0;
+  let slot = 0;
   for (const one of exchanges) {
     const size = one.to?.valueBytes ?? 0;
-    if (some.length === AT_ONCE || (some.length > 0 && bytes + size > TRANSACTION_BYTES)) {
+    const here = isCluster ? slotOf(one.key) : 0;
+    const isFull = some.length === AT_ONCE || bytes + size > TRANSACTION_BYTES || here !== slot;
+    if (some.length > 0 && isFull) {
       yield some;
       some = [];
       bytes = 0;
     }
     some.push(one);
     bytes += size;
+    slot = here;
   }
   if (some.length > 0) yield some;
 }
@@ -71,7 +86,6 @@ class Exchanger {
   readonly #now: () => number;
   readonly #signal: AbortSignal;
   readonly #talk: Conversation;
-  readonly #writer: RespWriter;
 
   constructor(link: Link, address: Address, server: Server, { now }: ExchangeOptions, signal: AbortSignal) {
     this.#link = link;
@@ -80,7 +94,6 @@ class Exchanger {
     this.#now = now;
     this.#signal = signal;
     this.#talk = new Conversation(link, address);
-    this.#writer = new RespWriter(link, () => undefined);
   }
 
   async make(some: readonly Exchange[]): Promise<Exchanged[]> {
@@ -127,22 +140,21 @@ class Exchanger {
 
   /** The keys as they are then; `undefined` where somebody came between, and nothing was done. */
   async #transact(due: readonly Exchange[]): Promise<(KeyState | undefined)[] | undefined> {
-    await this.#writer.append(command(["MULTI"]));
+    const commands = [command(["MULTI"])];
     for (const { key, to } of due) {
-      if (to === undefined) await this.#writer.append(command(["DEL", key]));
+      if (to === undefined) commands.push(command(["DEL", key]));
       else {
-        await this.#restore(key, to);
-        for (const words of lookAt(key)) await this.#writer.append(words);
+        await this.#restore(commands, key, to);
+        commands.push(...lookAt(key));
       }
     }
-    await this.#writer.append(command(["EXEC"]));
-    await this.#writer.flush();
+    await this.#link.write(Buffer.concat([...commands, command(["EXEC"])]));
     this.#throwIfRefused("MULTI", await this.#talk.reply());
     for (const one of due)
       for (let replies = one.to === undefined ? 1 : 3; replies > 0; replies--)
         this.#throwIfFailed(one, await this.#talk.reply());
     const count = await this.#talk.length("*");
-    if (count instanceof Refusal) throw replyFailure(this.#address, "EXEC", count.text);
+    if (count instanceof Refusal) throw keyFailure(this.#address, "EXEC", count.text);
     if (count === undefined) return undefined;
     const states: (KeyState | undefined)[] = [];
     for (const one of due) {
@@ -152,10 +164,11 @@ class Exchanger {
     return states;
   }
 
-  async #restore(key: Uint8Array, to: KeyRecord): Promise<void> {
+  /** Adds the command to those that are still to be sent; a value that is not held is sent at once, and they before it. */
+  async #restore(commands: Uint8Array[], key: Uint8Array, to: KeyRecord): Promise<void> {
     const { type, state, idleSeconds, freq, valueBytes, magic } = to;
-    const place = { db: 0, offset: 0, valueStart: 0, valueEnd: valueBytes };
     const { expireTimeMs } = state;
+    const place = { db: 0, offset: 0, valueStart: 0, valueEnd: valueBytes };
     const record: RdbRecord = {
       kind: "record",
       key,
@@ -167,17 +180,23 @@ class Exchanger {
       ...place,
     };
     const style = { magic, replace: true };
+    const frame = new Uint8Array(restoreBytes(record, 0));
+    const head = frame.slice(0, encodeStart(frame, 0, record, valueBytes, style));
+    const tail = frame.slice(0, encodeEnd(frame, 0, record, style));
     const pieces = to.value(this.#signal);
-    const [whole, ...more] = Array.isArray(pieces) ? (pieces as Uint8Array[]) : [];
-    const bytes = restoreBytes(record, valueBytes);
-    if (whole === undefined || more.length > 0 || bytes > BLOCK_BYTES)
-      return await restoreInPieces(this.#writer, record, pieces, style);
-    if (!this.#writer.hasRoom(bytes)) await this.#writer.flush();
-    encodeRestore(this.#writer, record, whole, style);
+    if (Array.isArray(pieces)) {
+      const value = Buffer.concat(pieces as Uint8Array[]);
+      const { header, footer } = dumpPayload(type, value, magic);
+      commands.push(head, header, value, footer, tail);
+      return;
+    }
+    await this.#link.write(Buffer.concat(commands.splice(0)));
+    const large = { type, start: 0, end: valueBytes, tail };
+    await restoreInPieces(this.#link, head, large, pieces, { magic, moved: () => undefined });
   }
 
   #throwIfRefused(name: string, reply: Reply): void {
-    if (reply instanceof Refusal) throw replyFailure(this.#address, name, reply.text);
+    if (reply instanceof Refusal) throw keyFailure(this.#address, name, reply.text);
   }
 
   /** Says of a value that is not taken what it needs. */
