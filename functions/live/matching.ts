@@ -4,10 +4,12 @@ import type { EventMap } from "../../shared/backup/event.ts";
 import { selectionPreflight } from "../../shared/backup/preflight.ts";
 import { decideKey, type Found, firstMark, type Selection, type SelectionMark } from "../../shared/backup/selection.ts";
 import { dumpFormat } from "../../shared/backup/target.ts";
+import { StatusError } from "../../shared/error.ts";
 import type { Change } from "../../shared/pipeline/change.ts";
 import type { KeyRecord, Ports } from "../../shared/pipeline/ports.ts";
 import { step, type Work } from "../../shared/pipeline/step.ts";
-import { requireSupported } from "../../shared/rdb/header.ts";
+import { supportedVersions } from "../../shared/rdb/family.ts";
+import type { Format } from "../../shared/rdb/header.ts";
 import { valueTypes } from "../../shared/rdb/types.ts";
 import { type Group, type Match, wantedOf } from "./matches.ts";
 import { type Course, courseOf, eachGroup, isAtEnd } from "./progress.ts";
@@ -103,7 +105,7 @@ async function compared(
   return found;
 }
 
-/** The checks of a restore that concern single keys, over those that match. The undo has to be a file that we can read. */
+/** The checks of a restore that concern single keys, over those that match. */
 async function checksOf(
   instance: Instance,
   { files, database }: Selection,
@@ -112,7 +114,7 @@ async function checksOf(
   signal: AbortSignal,
 ): Promise<Check[]> {
   const target = await valkey.describe(instance, signal);
-  requireSupported(dumpFormat(target), 0);
+  requireReadable(instance, dumpFormat(target));
   const magic = files.some((file) => file.magic === "REDIS") ? ("REDIS" as const) : ("VALKEY" as const);
   const { matched, sizeBytes, minimumRdbVersion, largestRecordBytes, hasModules } = found;
   const facts = {
@@ -122,4 +124,12 @@ async function checksOf(
     moduleTypes: hasModules ? [...new Set(files.flatMap(({ moduleTypes }) => moduleTypes))] : [],
   };
   return selectionPreflight({ files: [facts], registered: instance, allowShrink: true, target });
+}
+
+/** What is replaced is kept as the target dumps it, and has to be read again for an undo. */
+function requireReadable({ name }: Instance, { magic, rdbVersion }: Format): void {
+  const { highest } = supportedVersions[magic];
+  if (rdbVersion <= highest) return;
+  const message = `${name} dumps its values in ${magic} RDB version ${rdbVersion}, which is known up to ${highest}`;
+  throw new StatusError("UNIMPLEMENTED", `${message}: what is replaced could not be put back`);
 }

@@ -26,7 +26,7 @@ export function keyPattern(text: string): KeyPattern {
   if (pattern.length === 0 || pattern.length > longestPattern)
     throw new StatusError(
       "INVALID_ARGUMENT",
-      `malformed pattern of ${pattern.length} bytes: expected 1 to ${longestPattern}, such as user:42:*`,
+      `malformed pattern of ${pattern.length} bytes: expected 1 to ${longestPattern}, such as cart:*`,
     );
   if (pattern.length === 1 && pattern[0] === star) return () => true;
   return (key) => new Match(pattern, key).from(0, 0, 0);
