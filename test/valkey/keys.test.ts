@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { KeyState } from "../../shared/backup/selection.ts";
 import type { Exchange, KeyRecord } from "../../shared/pipeline/ports.ts";
-import { ValueDigest } from "../../shared/rdb/value-digest.ts";
 import { fillEverything, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
 import { calm, firstAttempt, instanceAt, valkey } from "./fixture.ts";
+import { recordOf, text } from "./key-record.ts";
 
 const far = Date.UTC(2100, 0, 1);
 let server: ValkeyServer;
@@ -31,17 +31,6 @@ async function recordsOf(endpoint: string, keys: readonly string[], database = 0
   }
   return found;
 }
-
-function recordOf(type: number, pieces: Buffer[], expireTimeMs: number): KeyRecord {
-  const digest = new ValueDigest(type, "REDIS");
-  for (const piece of pieces) digest.update(piece);
-  const state = { digest: digest.hex(), expireTimeMs };
-  const valueBytes = pieces.reduce((sum, { length }) => sum + length, 0);
-  return { magic: "REDIS", type, state, valueBytes, value: () => pieces };
-}
-
-const text = (value: string, expireTimeMs = -1): KeyRecord =>
-  recordOf(0, [Buffer.concat([Uint8Array.of(value.length), Buffer.from(value)])], expireTimeMs);
 
 const change = (key: string, from: KeyState | undefined | "ANY", to: KeyRecord | undefined): Exchange => ({
   key: Buffer.from(key),
