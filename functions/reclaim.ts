@@ -19,7 +19,7 @@ interface Page {
 }
 
 /**
- * Erases what lies in the vault of no backup: what failed Operations left and nobody came back for. Only objects of exactly our names and
+ * Erases what lies in the vault of no backup: what failed Operations left and nobody came back for, and undos whose time is over. Only objects of exactly our names and
  * marks, by generation; never a manifest, nor anything for which one stands.
  */
 export const reclaim = step<"orphans.v1.requested", Page>({
@@ -30,7 +30,7 @@ export const reclaim = step<"orphans.v1.requested", Page>({
     const page: Page = { erased: 0, blocked: 0, unlisted: 0, next: undefined };
     const standingOf = createStandings(ports);
     const old = later(timeOf(ports.clock.now()), -orphanAge);
-    page.next = await walkVault(ports, "backupCollections/", startOffset, signal, async (found) => {
+    page.next = await walkVault(ports, "", startOffset, signal, async (found) => {
       if (found.createTime > old) return undefined;
       const standing = await standingOf(found);
       if (standing === "UNLISTED") page.unlisted++;

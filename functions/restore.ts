@@ -67,7 +67,8 @@ export const restoreLanded = step<"object.v1.finalized", Examined>({
   },
 });
 
-async function pin(change: Change, backup: string): Promise<void> {
+/** Keeps a backup from being erased while the Operation reads it; refuses one that is not whole. */
+export async function pin(change: Change, backup: string): Promise<void> {
   const found = await existing(change, backup);
   assertReadable(found);
   const { name } = change.operation;
@@ -91,7 +92,7 @@ function targetNamedBy(bucket: string, object: string, inbox: string): string {
 }
 
 /** The instance to restore into: the registered one, or the one that a dry run brought with it. */
-async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
+export async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
   const brought = (await store.get<Operation>(operation))?.data.dryRunTarget;
   const instance = brought ?? (await store.get<Instance>(instanceName(instanceId)))?.data;
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${instanceName(instanceId)} was deleted meanwhile`);

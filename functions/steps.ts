@@ -5,6 +5,10 @@ import { clearance, dissolution } from "./dissolve.ts";
 import { deletion, erasure, undelete } from "./erase.ts";
 import { copyOnward, exportBackup } from "./export.ts";
 import { expiry, hold, releaseHold } from "./keep.ts";
+import { matching } from "./live/matching.ts";
+import { merge } from "./live/merge.ts";
+import { select } from "./live/select.ts";
+import { undo } from "./live/undo.ts";
 import { load } from "./load.ts";
 import { rebuild, recount } from "./rebuild.ts";
 import { reclaim } from "./reclaim.ts";
@@ -28,8 +32,8 @@ export const steps: Record<StepFunction, readonly AnyStep[]> = {
   keep: [hold, releaseHold, expiry],
   sweep: [sweep],
   erase: [deletion, undelete, erasure, dissolution, clearance, retirement],
-  restore: [restore, restoreLanded],
-  load: [load],
+  restore: [restore, select, matching, restoreLanded],
+  load: [load, merge, undo],
   verify: [verify],
   schedule: [schedule, reconciliation],
   catalogue: [rebuild, recount, reclaim],

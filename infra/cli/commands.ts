@@ -94,6 +94,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: "restore a backup, or RDB files in a bucket, into an empty Valkey",
     load: async () => (await import("./restores/create.ts")).create,
   },
+  "restores undo": {
+    summary: "take back what a restore of single keys into a live instance has done",
+    load: async () => (await import("./restores/undo.ts")).undo,
+  },
   "operations list": {
     summary: "show operations, the newest first",
     load: async () => (await import("./operations/list.ts")).list,

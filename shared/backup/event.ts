@@ -11,10 +11,13 @@ import {
   parseCollectionName,
   parseInstanceName,
   parseObjectUri,
+  parseOperationName,
+  parseSelectionObject,
   requestIdOf,
 } from "./name.ts";
 import type { Verb } from "./operation.ts";
 import { assertSchedule, longestCron } from "./schedule.ts";
+import { conflictPolicies, expiryPolicies } from "./selection.ts";
 
 const instanceId = checkedText(instanceIdOf);
 const instance = checkedText(parseInstanceName);
@@ -34,6 +37,13 @@ const backupOrCollection = z
   .regex(/^backupCollections\/[a-z0-9-]+(\/backups\/[a-z0-9_-]+)?$/)
   .max(200);
 const operation = z.string().max(64);
+const gcsSourceUris = z
+  .array(checkedText(parseObjectUri))
+  .min(1)
+  .max(250)
+  .refine((uris) => new Set(uris).size === uris.length, "names a file twice")
+  .optional();
+const maxKeysPerSecond = z.int().min(1).max(1_000_000).optional();
 const schedule = z
   .strictObject({ cron: z.string().max(longestCron), timeZone: z.string().max(60) })
   .superRefine((value, context) => explained(context, () => assertSchedule(value)));
@@ -149,12 +159,7 @@ export const events = {
     .strictObject({
       instance: instanceId,
       backup: backup.optional(),
-      gcsSourceUris: z
-        .array(checkedText(parseObjectUri))
-        .min(1)
-        .max(250)
-        .refine((uris) => new Set(uris).size === uris.length, "names a file twice")
-        .optional(),
+      gcsSourceUris,
       dryRun: z.boolean().optional(),
       allowShrink: z.boolean().optional(),
       /** How many parts are loaded at once at most. */
@@ -164,6 +169,46 @@ export const events = {
     .refine((data) => (data.backup === undefined) !== (data.gcsSourceUris === undefined), {
       message: "expected one of backup and gcsSourceUris",
     }),
+  /**
+   * Restore the keys of a pattern into a live instance; without `execute` only tell what that would do. `selection` is the object in
+   * the vault that holds the pattern, which may be the name of a key.
+   */
+  "selection.v1.requested": z
+    .strictObject({
+      instance: instanceId,
+      backup: backup.optional(),
+      gcsSourceUris,
+      selection: checkedText(parseSelectionObject),
+      database: z
+        .int()
+        .min(0)
+        .max(2 ** 31 - 1)
+        .optional(),
+      conflictPolicy: z.enum(conflictPolicies).optional(),
+      expiryPolicy: z.enum(expiryPolicies).optional(),
+      maxKeysPerSecond,
+      execute: z.boolean().optional(),
+      requestId,
+    })
+    .refine((data) => (data.backup === undefined) !== (data.gcsSourceUris === undefined), {
+      message: "expected one of backup and gcsSourceUris",
+    }),
+  /** Compare the next of the matching keys with those of the instance. */
+  "matching.v1.requested": z.strictObject({ instance, round: z.int().min(0) }),
+  /** Write the next of the matching keys into the instance, each after what it replaces lies in the vault. */
+  "merge.v1.requested": z.strictObject({ instance, round: z.int().min(0) }),
+  /**
+   * Take back what a restore of single keys has done, where nobody has changed it since, or everywhere with `force`; without
+   * `execute` only tell what that would do. A later round goes on `after` a group of keys.
+   */
+  "undo.v1.requested": z.strictObject({
+    restore: checkedText(parseOperationName),
+    force: z.boolean().optional(),
+    maxKeysPerSecond,
+    execute: z.boolean().optional(),
+    after: z.strictObject({ round: z.int().min(1), group: z.string().regex(/^\d{3}-\d{15}$/) }).optional(),
+    requestId,
+  }),
   /** A file landed in the inbox bucket: Cloud Storage's notification. */
   "object.v1.finalized": z.strictObject({
     bucket,
@@ -237,8 +282,8 @@ export const routes = {
     "clearance.v1.requested",
     "retirement.v1.requested",
   ],
-  restore: ["restore.v1.requested", "object.v1.finalized"],
-  load: ["part.v1.requested"],
+  restore: ["restore.v1.requested", "selection.v1.requested", "matching.v1.requested", "object.v1.finalized"],
+  load: ["part.v1.requested", "merge.v1.requested", "undo.v1.requested"],
   verify: ["verification.v1.requested"],
   schedule: ["instance.v1.changed", "reconciliation.v1.requested"],
   catalogue: ["rebuild.v1.requested", "recount.v1.requested", "orphans.v1.requested"],
@@ -266,6 +311,10 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "dissolution.v1.requested": "dissolve",
   "clearance.v1.requested": "dissolve",
   "restore.v1.requested": "restore",
+  "selection.v1.requested": "restore",
+  "matching.v1.requested": "restore",
+  "merge.v1.requested": "restore",
+  "undo.v1.requested": "undo",
   "object.v1.finalized": "restore",
   "part.v1.requested": "restore",
   "verification.v1.requested": "restore",
@@ -285,6 +334,8 @@ export const continuations: readonly EventType[] = [
   "erasure.v1.requested",
   "clearance.v1.requested",
   "recount.v1.requested",
+  "matching.v1.requested",
+  "merge.v1.requested",
   "part.v1.requested",
   "verification.v1.requested",
 ];
@@ -308,11 +359,13 @@ export function parseEvent<T extends EventType>(type: T, data: unknown): EventMa
 
 /** What a request is about, as far as one can tell before it is checked. */
 export function targetOf(type: EventType, data: unknown): string {
-  const { instance, backup, collection, object, bucket } = (
+  const { instance, backup, collection, restore, object, bucket } = (
     typeof data === "object" && data !== null ? data : {}
   ) as Record<string, unknown>;
-  if (typeof backup === "string" && type !== "restore.v1.requested") return backup.slice(0, 200);
+  const isRestore = type === "restore.v1.requested" || type === "selection.v1.requested";
+  if (typeof backup === "string" && !isRestore) return backup.slice(0, 200);
   if (typeof collection === "string") return collection.slice(0, 200);
+  if (typeof restore === "string") return restore.slice(0, 200);
   if (typeof instance === "string")
     return instance.startsWith("instances/") ? instance.slice(0, 200) : `instances/${instance.slice(0, 64)}`;
   if (typeof object === "string" && typeof bucket === "string")

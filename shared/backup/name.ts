@@ -62,6 +62,13 @@ export function operationIdOf(text: string): string {
   throw malformed("operation id", text, "a verb, a hyphen and letters or digits");
 }
 
+/** Takes an Operation's name apart. */
+export function parseOperationName(name: string): string {
+  const [root, operationId = "", ...rest] = name.split("/");
+  if (root !== "operations" || rest.length > 0) throw malformed("operation name", name, "operations/OPERATION");
+  return operationIdOf(operationId);
+}
+
 /** Whether a text from outside, such as an object's mark, has the shape of an Operation's name. */
 export const isOperationName = (text: string): boolean => /^operations\/[a-z]+-[a-z0-9-]{1,62}$/.test(text);
 
@@ -105,6 +112,40 @@ export function parseObjectName(object: string): ObjectPlace | undefined {
   }
   return { backup, ...(shard !== undefined && { shard: Number(shard) }) };
 }
+
+/** `selections/3f9a….json`: the object in the vault that holds the pattern of a restore of single keys. */
+export const selectionObject = (id: string): string => `selections/${id}.json`;
+
+/** Takes the name of such an object apart. The error does not repeat it: somebody may have put the pattern there. */
+export function parseSelectionObject(object: string): string {
+  const id = /^selections\/([a-z0-9-]{8,64})\.json$/.exec(object)?.[1];
+  if (id !== undefined) return id;
+  throw new StatusError(
+    "INVALID_ARGUMENT",
+    "malformed selection: expected selections/ID.json, an object in the vault, its ID 8 to 64 of a-z, 0-9 and -",
+  );
+}
+
+/** Everything in the vault by which a restore of single keys can be undone. */
+export const undoPrefix = (operation: string): string =>
+  `undos/${operationIdOf(operation.slice("operations/".length))}/`;
+
+/** The list of one group of keys, by the file and the offset of the first of them: sorts as they were written. */
+export const undoListObject = (operation: string, file: number, offset: number): string =>
+  `${undoPrefix(operation)}${`${file}`.padStart(3, "0")}-${`${offset}`.padStart(15, "0")}.json`;
+
+/** The keys of the group as they were, an RDB file; each attempt has its own. */
+export const undoFileObject = (list: string, epoch: number): string => list.replace(/\.json$/, `-${epoch}.rdb`);
+
+/** What came of the group, once it was written. */
+export const undoResultObject = (list: string): string => list.replace(/\.json$/, "-done.json");
+
+/** Whether an object's name is that of a list of keys. */
+export const isUndoList = (object: string): boolean => /^undos\/[a-z0-9-]+\/\d{3}-\d{15}\.json$/.test(object);
+
+/** Whether an object in the vault belongs to a restore of single keys, by its name. */
+export const isOfSelection = (object: string): boolean =>
+  /^(undos\/[a-z0-9-]+\/\d{3}-\d{15}(-\d+\.rdb|(-done)?\.json)|selections\/[a-z0-9-]{8,64}\.json)$/.test(object);
 
 /** Takes an Instance's name apart. */
 export function parseInstanceName(name: string): string {

@@ -2,6 +2,7 @@ import type { Code } from "../error.ts";
 import type { Instance, RdbFacts } from "./backup.ts";
 import type { Check } from "./check.ts";
 import type { EventType } from "./event.ts";
+import type { Selection } from "./selection.ts";
 
 export const verbs = [
   "backup",
@@ -18,6 +19,7 @@ export const verbs = [
   "rebuild",
   "reclaim",
   "restore",
+  "undo",
   "schedule",
 ] as const;
 
@@ -55,6 +57,8 @@ export interface Operation {
   plan?: RestorePlan;
   /** What went wrong on the way and was done again, the latest last. */
   incidents?: Incident[];
+  /** Of a restore of single keys into a live instance. */
+  selection?: Selection;
   /** The target of a dry run, where nobody has registered it so: known to this Operation alone. */
   dryRunTarget?: Instance;
 }

@@ -64,6 +64,16 @@ export function preflight({
   return checkNames.map((name) => ({ name, ...findings[name] }));
 }
 
+/** What of it concerns single keys that go into a server which is in use. */
+const selectionChecks: readonly CheckName[] = [
+  ...(["mode", "role", "version", "family", "modules"] as const),
+  ...(["databases", "record", "memory", "eviction"] as const),
+];
+
+/** The same for the keys of a selection: nobody asks for an empty target, or for one as large as the backup's. */
+export const selectionPreflight = (given: Preflight): Check[] =>
+  preflight(given).filter(({ name }) => selectionChecks.includes(name));
+
 function checkRole({ role }: Target): Finding {
   return role === "PRIMARY" ? pass("the target is a primary") : fail("the target is a replica; name its primary");
 }

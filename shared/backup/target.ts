@@ -28,3 +28,9 @@ export interface Target {
   /** `proto-max-bulk-len`. */
   maxBulkBytes?: number;
 }
+
+/** The format in which a server dumps its values: Valkey went its own way with RDB version 80. */
+export const dumpFormat = ({ product, rdbVersion }: Pick<Target, "product" | "rdbVersion">) => ({
+  magic: product === "Valkey" && rdbVersion >= 80 ? ("VALKEY" as const) : ("REDIS" as const),
+  rdbVersion,
+});

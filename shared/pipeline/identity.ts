@@ -11,6 +11,7 @@ const deadlines: Record<Verb, number> = {
   export: 6 * 3600,
   retire: 24 * 3600,
   restore: 24 * 3600,
+  undo: 24 * 3600,
   sweep: 3600,
   delete: 24 * 3600,
   undelete: 24 * 3600,
@@ -38,9 +39,11 @@ export const beginTimeOf = ({ verb, deadlineTime }: Operation): string => later(
  */
 export function identityOf(data: unknown, message: { messageId: string; publishTime: string }): string {
   const fields = (typeof data === "object" && data !== null ? data : {}) as Record<string, unknown>;
-  const { requestId, instance, backup, collection, schedule, bucket, object, generation, dryRun } = fields;
+  const { requestId, instance, backup, collection, schedule, bucket, object, generation } = fields;
+  const { restore, dryRun, execute } = fields;
+  const manner = `${dryRun === true ? " dry run" : ""}${execute === true ? " executed" : ""}`;
   if (typeof requestId === "string")
-    return `request ${String(instance ?? backup ?? collection ?? "")} ${requestId}${dryRun === true ? " dry run" : ""}`;
+    return `request ${String(instance ?? backup ?? collection ?? restore ?? "")} ${requestId}${manner}`;
   if (bucket !== undefined && object !== undefined && generation !== undefined)
     return `object ${bucket}/${object}#${generation}`;
   if (schedule !== undefined)

@@ -2,6 +2,7 @@ import type { BackupFile, Instance, RdbFacts, ShardPlan } from "../backup/backup
 import type { EventType } from "../backup/event.ts";
 import type { Inspection } from "../backup/health.ts";
 import type { Site } from "../backup/lane.ts";
+import type { KeyState } from "../backup/selection.ts";
 import type { Target } from "../backup/target.ts";
 
 /**
@@ -317,6 +318,54 @@ export interface LoadResult {
   functions: number;
 }
 
+/** A piece of a key's value as `DUMP` writes it, without type, version and checksum; at least one for each key that is there. */
+export interface DumpPiece {
+  /** Of the key, among those that were asked for. */
+  index: number;
+  magic: RdbFacts["magic"];
+  type: number;
+  /** Unix time in milliseconds, -1 for none. */
+  expireTimeMs: number;
+  /** Valid until the next piece. */
+  bytes: Uint8Array;
+}
+
+/** A key as it is to be. */
+export interface KeyRecord {
+  magic: RdbFacts["magic"];
+  type: number;
+  state: KeyState;
+  idleSeconds?: number | undefined;
+  freq?: number | undefined;
+  valueBytes: number;
+  value(signal: AbortSignal): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+/** One change of a key that is made only if the key is as it was when somebody decided it. */
+export interface Exchange {
+  key: Uint8Array;
+  /** As it has to be; `undefined`: not there. `ANY`: it is made whatever is there. */
+  from: KeyState | undefined | "ANY";
+  /** `undefined`: the key goes. */
+  to: KeyRecord | undefined;
+}
+
+/** What came of a change. */
+export interface Exchanged {
+  /** ALREADY: it was made before, and nothing was done. CHANGED: the key is neither as before nor as after, and stays so. */
+  outcome: "DONE" | "ALREADY" | "CHANGED";
+  /**
+   * The key as it is from then on, unless it is gone: a server may lay a value down in another way than it was given. Another one
+   * than that means that somebody has changed it since.
+   */
+  state?: KeyState | undefined;
+}
+
+/** The connections are named and fenced as those of a load: see `LoadOptions`. */
+export interface ExchangeOptions extends Pick<LoadOptions, "operation" | "part" | "epoch" | "confirm" | "now"> {
+  database: number;
+}
+
 /**
  * The databases under protection. UNAVAILABLE: nobody answers, or the link broke; UNAUTHENTICATED, PERMISSION_DENIED:
  * the server said so; FAILED_PRECONDITION: it answers, but not as the Instance says.
@@ -357,6 +406,20 @@ export interface Valkey {
   ): AsyncIterable<Uint8Array>;
   /** Writes every record of the file, or of its stretch, into the instance: in a cluster into the shard that it belongs to. */
   load(instance: Instance, source: LoadSource, options: LoadOptions, signal: AbortSignal): Promise<LoadResult>;
+  /** Of these keys of one database those that are there, in any order, the pieces of each together. The memory that it takes grows with no value. */
+  dump(
+    instance: Instance,
+    database: number,
+    keys: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): AsyncIterable<DumpPiece>;
+  /** Makes each change whole or not at all, whoever writes meanwhile; one outcome for each, in their order. Twice is fine. */
+  exchange(
+    instance: Instance,
+    exchanges: readonly Exchange[],
+    options: ExchangeOptions,
+    signal: AbortSignal,
+  ): Promise<Exchanged[]>;
 }
 
 /** A Cloud Scheduler job that publishes to the topic of an event. */

@@ -1,11 +1,14 @@
 import type { Backup } from "../backup/backup.ts";
-import { isOperationName, manifestObject, parseObjectName } from "../backup/name.ts";
+import { later, timeOf } from "../backup/duration.ts";
+import { isOfSelection, isOperationName, manifestObject, parseObjectName } from "../backup/name.ts";
+import { undoKept } from "../backup/selection.ts";
 import { isGoingOn } from "./held.ts";
 import type { ObjectInfo, Ports } from "./ports.ts";
 
 /**
  * What an object in the vault is to the catalogue. LISTED: of a backup that has a document, or on its way to be. UNLISTED: a manifest
- * stands for it and no document: what was lost is rebuilt, never erased. ORPHAN: of no backup, and nobody works on it.
+ * stands for it and no document: what was lost is rebuilt, never erased. ORPHAN: of no backup, and nobody works on it; or a pattern or
+ * an undo of a restore of single keys whose time is over.
  * FOREIGN: not of our names, or without our marks.
  */
 export type Standing = "LISTED" | "UNLISTED" | "ORPHAN" | "FOREIGN";
@@ -14,7 +17,8 @@ export type Standing = "LISTED" | "UNLISTED" | "ORPHAN" | "FOREIGN";
 export function createStandings({
   store,
   objects,
-}: Pick<Ports, "store" | "objects">): (found: ObjectInfo) => Promise<Standing> {
+  clock,
+}: Pick<Ports, "store" | "objects" | "clock">): (found: ObjectInfo) => Promise<Standing> {
   let last: { name: string; backup: Backup | undefined } | undefined;
 
   async function documentOf(name: string): Promise<Backup | undefined> {
@@ -22,7 +26,15 @@ export function createStandings({
     return last.backup;
   }
 
+  async function ofSelection({ createTime, metadata }: ObjectInfo): Promise<Standing> {
+    const { operation, selection } = metadata;
+    if (selection === undefined && (operation === undefined || !isOperationName(operation))) return "FOREIGN";
+    if (later(createTime, undoKept) > timeOf(clock.now())) return "LISTED";
+    return operation !== undefined && (await isGoingOn(operation, store)) ? "LISTED" : "ORPHAN";
+  }
+
   return async (found) => {
+    if (isOfSelection(found.object)) return await ofSelection(found);
     const place = parseObjectName(found.object);
     const { operation } = found.metadata;
     if (place === undefined || operation === undefined || !isOperationName(operation)) return "FOREIGN";

@@ -119,6 +119,11 @@ export class RdbReader {
     return entries;
   }
 
+  /** What the server has said of the file so far, in its first bytes: see `RdbSummary.aux`. */
+  get aux(): Readonly<Record<string, string>> {
+    return this.#tally.auxFields;
+  }
+
   /** There are no more bytes: the verdict. */
   end(): RdbSummary {
     if (this.#failure !== undefined) throw this.#failure;

@@ -89,6 +89,10 @@ export class Tally {
     if (wellKnownAux.has(name) && value.length <= 64 && /^[\x20-\x7e]*$/.test(value)) this.#aux.set(name, value);
   }
 
+  get auxFields(): Record<string, string> {
+    return Object.fromEntries(this.#aux);
+  }
+
   slotInfo(): void {
     this.#hasSlotInfo = true;
   }
@@ -142,7 +146,7 @@ export class Tally {
         ...[...used.values()].map((type) => type.minimumRdbVersion),
       ),
       largestRecordBytes: this.#largestRecordBytes,
-      aux: Object.fromEntries(this.#aux),
+      aux: this.auxFields,
       moduleTypes: [...this.#moduleTypes].sort(),
       hasSlotInfo: this.#hasSlotInfo,
       slotImports: this.#slotImports,

@@ -66,7 +66,8 @@ export function encodeString(value: Uint8Array | string): Uint8Array {
   return Buffer.concat([encodeLength(bytes.length), bytes]);
 }
 
-function encodeItem(item: RdbItem): Uint8Array {
+/** One thing as a file has it, without a selection of its database. */
+export function encodeItem(item: RdbItem): Uint8Array {
   switch (item.kind) {
     case "record":
       return encodeRecord(item);

@@ -2,8 +2,10 @@ import type { Instance } from "../backup/backup.ts";
 import type { ShardTask, Valkey } from "../pipeline/ports.ts";
 import type { ResolveSecret } from "./address.ts";
 import { inspect } from "./inspect.ts";
+import { dump } from "./key-dump.ts";
+import { exchange } from "./key-exchange.ts";
 import { load } from "./load.ts";
-import { describeInstance, targetAt } from "./load-target.ts";
+import { describeInstance, type LoadTarget, targetAt } from "./load-target.ts";
 import type { ReplicationOptions } from "./replication.ts";
 import { shardScan } from "./shard-scan.ts";
 import { clusterSources, type Sources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
@@ -25,6 +27,10 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     return instance.mode === "CLUSTER"
       ? await clusterSources(instance, entries, task, signal)
       : await serverSources(instance, entries[0], task, signal);
+  };
+  const targetOf = async (instance: Instance, signal: AbortSignal): Promise<LoadTarget> => {
+    const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
+    return await targetAt(entry, instance.mode === "CLUSTER", signal);
   };
 
   return {
@@ -52,9 +58,13 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       yield* shardScan(sources, options, signal, { ...patience, maxKeysPerSecond }, onSource);
     },
     async load(instance, source, options, signal) {
-      const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
-      const target = await targetAt(entry, instance.mode === "CLUSTER", signal);
-      return load(target, source, options, signal, patience);
+      return load(await targetOf(instance, signal), source, options, signal, patience);
+    },
+    async *dump(instance, database, keys, signal) {
+      yield* dump(await targetOf(instance, signal), database, keys, signal);
+    },
+    async exchange(instance, exchanges, options, signal) {
+      return exchange(await targetOf(instance, signal), exchanges, options, signal);
     },
   };
 }

@@ -79,6 +79,11 @@ export class Link {
     }
   }
 
+  /** Takes back the end of what was read last: the next read answers it. */
+  unread(bytes: Uint8Array): void {
+    if (bytes.length > 0) this.#rest = bytes;
+  }
+
   /** One line without its end, `\n` or `\r\n`. UNAVAILABLE: the link ended before the line did. */
   async readLine(silenceMs: number): Promise<string> {
     let line = "";

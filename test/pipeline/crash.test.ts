@@ -54,6 +54,33 @@ async function withTarget(world: World): Promise<void> {
   await register(world, instanceOf("copy", "127.0.0.1:7002"));
 }
 
+/** A backup of one shard, and a live instance with two of its keys and one of its own. */
+async function withLiveKeys(world: World): Promise<void> {
+  await withBackup(world);
+  await withTarget(world);
+  for (const name of ["key-0", "key-2", "theirs"])
+    world.valkey.servers
+      .get("127.0.0.1:7002")
+      ?.shards[0]?.set(keyName(0, name), { type: 0, expireTimeMs: -1, value: encodeString("live") });
+}
+
+/** The keys of the first shard. */
+async function restoreKeys(world: World): Promise<void> {
+  const selection = "selections/00000000.json";
+  const bytes = Buffer.from(JSON.stringify({ keys: "key-*" }));
+  await world.ports.objects.create(vault, selection, once(bytes), { selection: "00000000" });
+  const gcsSourceUris = [`gs://${vault}/${orders}/0.rdb`];
+  const data = {
+    instance: "copy",
+    gcsSourceUris,
+    selection,
+    conflictPolicy: "REPLACE",
+    execute: true,
+    requestId: "r1",
+  };
+  await world.events.publish({ type: "selection.v1.requested", data, attributes: {} });
+}
+
 /** Sets fields of a document, such as a backup's times as if it had been taken long ago. */
 async function age<T extends object = Backup>(world: World, path: string, fields: Partial<T>): Promise<void> {
   const doc = await world.ports.store.get<T>(path);
@@ -494,6 +521,45 @@ const stories: Story[] = [
       expect((await operationsOf(world, "restore"))[0]?.checks).toHaveLength(checkNames.length);
       expect(world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.size).toBe(0);
       expect(await world.ports.store.get(instanceName("copy"))).toBeUndefined();
+    },
+  },
+  {
+    name: "a restore of single keys into a live instance",
+    prepare: withLiveKeys,
+    begin: async (world) => await restoreKeys(world),
+    async holds(world) {
+      await expectRest(world, "restore");
+      expect((await operationsOf(world, "restore"))[0]?.response).toMatchObject({
+        matched: 6,
+        created: 4,
+        replaced: 2,
+        changed: 0,
+      });
+      const held = world.valkey.servers.get("127.0.0.1:7002")?.shards[0];
+      const source = world.valkey.servers.get("127.0.0.1:7001")?.shards[0];
+      expect(held?.size).toBe(7);
+      for (const [name, key] of source ?? []) expect(held?.get(name)).toEqual(key);
+      expect((await theBackup(world))?.pins).toEqual([]);
+    },
+  },
+  {
+    name: "an undo of a restore of single keys",
+    async prepare(world) {
+      await withLiveKeys(world);
+      await restoreKeys(world);
+      await world.settle();
+    },
+    async begin(world) {
+      const [restore] = await operationsOf(world, "restore");
+      const data = { restore: restore?.name ?? "", execute: true, requestId: "r1" };
+      await world.events.publish({ type: "undo.v1.requested", data, attributes: {} });
+    },
+    async holds(world) {
+      await expectRest(world, "undo");
+      const held = [...(world.valkey.servers.get("127.0.0.1:7002")?.shards[0] ?? [])];
+      expect(held.map(([name, { value }]) => [name, Buffer.from(value).toString()]).sort()).toEqual(
+        ["key-0", "key-2", "theirs"].map((name) => [keyName(0, name), "\u0004live"]),
+      );
     },
   },
   {

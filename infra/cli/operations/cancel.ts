@@ -3,7 +3,7 @@ import { StatusError } from "../../../shared/error.ts";
 import { endOperation } from "../../../shared/pipeline/submit.ts";
 import { command } from "../command.ts";
 import { printDocument } from "../describe.ts";
-import { readOperationName } from "../names.ts";
+import { readOperationName, shortName } from "../names.ts";
 
 export const cancel = command({
   positionals: { OPERATION: { help: "its id", read: readOperationName } },
@@ -18,6 +18,8 @@ export const cancel = command({
       throw new StatusError("FAILED_PRECONDITION", `${name} has ended already`);
     if (found?.data.plan !== undefined)
       session.say("what it has loaded stays in the target: empty that before the next restore");
+    if (found?.data.progress.step === "merge.v1.requested")
+      session.say(`what it has written stays: valkeep restores undo ${shortName(name)} takes it back`);
     await printDocument(session, name);
   },
 });

@@ -7,6 +7,7 @@ import { conclude } from "../conclude.ts";
 import { accessFlags } from "../instances/flags.ts";
 import { readBackupName } from "../names.ts";
 import { waitFor } from "../wait.ts";
+import { liveFlags, patternOf, restoreKeys } from "./live.ts";
 import { shapeFlags, targetOf } from "./target.ts";
 
 export const create = command({
@@ -39,6 +40,7 @@ export const create = command({
         throw new StatusError("INVALID_ARGUMENT", `expected a number from 1 to 100, found ${text.slice(0, 20)}`);
       },
     },
+    ...liveFlags,
     ...accessFlags,
     ...shapeFlags,
     "request-id": { ...requestIdFlag["request-id"], read: requestIdOf },
@@ -50,16 +52,22 @@ export const create = command({
     const { backup, "gcs-source-uris": uris, "request-id": requestId } = flags;
     if ((backup === undefined) === (uris === undefined))
       throw new StatusError("INVALID_ARGUMENT", "expected one of --backup and --gcs-source-uris");
-    const { instance, decide, outcome } = await targetOf(flags, session);
-    const { ports } = await session.connect();
-    const data = {
-      instance,
+    const source = {
       ...(backup !== undefined && { backup }),
       ...(uris !== undefined && { gcsSourceUris: uris.split(",") }),
+      ...(requestId !== undefined && { requestId }),
+    };
+    const pattern = patternOf(flags);
+    const isDry = pattern === undefined ? flags["dry-run"] : !flags.execute;
+    const target = await targetOf({ ...flags, "dry-run": isDry }, session);
+    if (pattern !== undefined) return await restoreKeys(pattern, source, target, flags, session);
+    const { instance, decide, outcome } = target;
+    const { ports } = await session.connect();
+    const data = {
+      ...{ instance, ...source },
       ...(flags["dry-run"] && { dryRun: true }),
       ...(flags["allow-shrink"] && { allowShrink: true }),
       ...(flags["max-parallel-loads"] !== undefined && { maxParallelLoads: Number(flags["max-parallel-loads"]) }),
-      ...(requestId !== undefined && { requestId }),
     };
     const name = await submit(ports, "restore.v1.requested", data, decide);
     if (outcome !== undefined) session.say(outcome);

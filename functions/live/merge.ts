@@ -1,0 +1,157 @@
+import { undoListObject, undoResultObject } from "../../shared/backup/name.ts";
+import { decideKey, type Merged, nothingMerged, plus, type SelectionMark } from "../../shared/backup/selection.ts";
+import { dumpFormat } from "../../shared/backup/target.ts";
+import { type UndoList, type UndoResult, undoResultBytes } from "../../shared/backup/undo-list.ts";
+import { asStatusError, StatusError } from "../../shared/error.ts";
+import type { KeyRecord, Objects, Ports } from "../../shared/pipeline/ports.ts";
+import { step, type Work } from "../../shared/pipeline/step.ts";
+import { once } from "../../shared/pipeline/stream.ts";
+import type { Format } from "../../shared/rdb/header.ts";
+import { type Group, wantedOf } from "./matches.ts";
+import { type Course, courseOf, eachGroup, isAtEnd } from "./progress.ts";
+import { type LiveTarget, liveTarget } from "./target.ts";
+import { existingList, type Intent, resultOf, type UndoPlace, writeList } from "./undo-file.ts";
+
+/** What one round came to. */
+interface Round {
+  merged: Merged;
+  mark: SelectionMark;
+}
+
+/** All that writing a group needs. */
+interface Writing extends Course {
+  work: Work<"merge.v1.requested">;
+  target: LiveTarget;
+  format: Format;
+  ports: Ports;
+  signal: AbortSignal;
+}
+
+/**
+ * Writes the matching keys group by group: what a group replaces, and what it creates, lies in the vault before the first of its keys
+ * is written, and what came of it once all are. So the time in which a live writer could come between is that of one group.
+ */
+export const merge = step<"merge.v1.requested", Round>({
+  on: "merge.v1.requested",
+
+  async run(work, ports, signal) {
+    const course = await courseOf(work, ports);
+    const { selection, request, instance } = course;
+    const target = liveTarget(instance, selection.database, request.maxKeysPerSecond, ports, signal);
+    const format = dumpFormat(await ports.valkey.describe(instance, signal));
+    let { merged } = selection;
+    const mark = await eachGroup(course, work, ports, signal, async (group) => {
+      merged = plus(merged, await mergeGroup(group, { ...course, work, target, format, ports, signal }));
+    });
+    return { merged, mark };
+  },
+
+  async commit({ data: { instance, round } }, { merged, mark }, change) {
+    const { selection } = change.operation;
+    if (selection === undefined) throw new StatusError("ABORTED", `${change.operation.name} has no selection`);
+    change.operation.selection = { ...selection, merged, mark };
+    if (!isAtEnd(selection, mark)) return change.ask("merge.v1.requested", { instance, round: round + 1 }, round + 1);
+    change.say("instance.v1.restored", { instance, source: selection.source });
+    await change.end({ response: { instance, matched: selection.found.matched, ...merged } });
+  },
+});
+
+async function mergeGroup(group: Group, writing: Writing): Promise<Merged> {
+  const { selection, request, work, ports, signal } = writing;
+  const { objects, clock, settings } = ports;
+  const [first] = group.matches;
+  if (first === undefined) return nothingMerged;
+  const list = undoListObject(work.operation, first.file, first.record.offset);
+  const place = { bucket: settings.vaultBucket, operation: work.operation, list, epoch: work.epoch };
+  const result = await resultOf(place, ports.objects);
+  if (result !== undefined) return result.merged;
+  const wanted: { key: Uint8Array; record: KeyRecord }[] = [];
+  for (const match of group.matches) {
+    const times = { request: Date.parse(work.createTime), now: clock.now() };
+    const record = await wantedOf(match, selection, request.expiryPolicy ?? "KEEP", times, objects, signal);
+    if (record !== undefined) wanted.push({ key: match.record.key, record });
+  }
+  const expired = group.matches.length - wanted.length;
+  const undo = (await existingList(place, objects)) ?? (await prepare(group, wanted, place, writing));
+  if (undo.end.offset !== group.mark.offset || undo.end.file !== group.mark.file)
+    throw new StatusError(
+      "INTERNAL",
+      `gs://${place.bucket}/${list} tells of another group of keys; ${undoAdvice(work)}, and ask for them again`,
+    );
+  const { written, ...counts } = await write(undo, wanted, writing);
+  const merged = { ...counts, expired, skipped: undo.skipped, identical: undo.identical };
+  if (undo.entries.length > 0) await keepResult({ merged, written }, place, objects, signal);
+  return merged;
+}
+
+/** Decides each key by what the target has now, and puts down in the vault what will be written. */
+async function prepare(
+  { mark }: Group,
+  wanted: readonly { key: Uint8Array; record: KeyRecord }[],
+  place: UndoPlace,
+  { request, selection, target, format, work, ports, signal }: Writing,
+): Promise<UndoList> {
+  const states = await target.states(wanted.map(({ key }) => key));
+  const policy = request.conflictPolicy ?? "SKIP";
+  const intents: Intent[] = [];
+  const counts = { skipped: 0, identical: 0 };
+  for (const [at, { key, record }] of wanted.entries()) {
+    const decision = decideKey(policy, states[at], record.state);
+    if (decision === "REFUSE") throw conflict(work);
+    if (decision === "SKIP") counts.skipped++;
+    else if (decision === "IDENTICAL") counts.identical++;
+    else intents.push({ key, isReplaced: decision === "REPLACE", new: record.state });
+  }
+  if (intents.length === 0) return { end: mark, ...counts, entries: [] };
+  await work.renew();
+  const files = { format, database: selection.database, objects: ports.objects };
+  return await writeList(place, { end: mark, ...counts }, intents, target, files, signal);
+}
+
+async function write(
+  { entries }: UndoList,
+  wanted: readonly { key: Uint8Array; record: KeyRecord }[],
+  { request, selection, target, work, ports }: Writing,
+): Promise<Pick<Merged, "created" | "replaced" | "changed"> & Pick<UndoResult, "written">> {
+  const counts = { created: 0, replaced: 0, changed: 0 };
+  const records = new Map(wanted.map(({ key, record }) => [hex(key), record]));
+  const exchanges = entries.map(({ key, old }) => ({ key, from: old, to: records.get(hex(key)) }));
+  // One whose time has come since the list was written is not restored.
+  const due = exchanges.filter(({ to }) => to !== undefined);
+  const operation = work.operation.slice("operations/".length);
+  const attempt = { operation, part: 0, epoch: work.epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
+  const results = due.length === 0 ? [] : await target.exchange(due, { ...attempt, database: selection.database });
+  const written = exchanges.map((one) => {
+    const result = one.to === undefined ? undefined : results.shift();
+    if (result === undefined) return null;
+    if (result.outcome !== "CHANGED") counts[one.from === undefined ? "created" : "replaced"]++;
+    else if (request.conflictPolicy === "FAIL") throw conflict(work);
+    else counts.changed++;
+    return (result.outcome === "CHANGED" ? undefined : result.state) ?? null;
+  });
+  return { ...counts, written };
+}
+
+const conflict = (work: Writing["work"]): StatusError =>
+  new StatusError(
+    "FAILED_PRECONDITION",
+    `${work.data.instance} has got a key of the selection since it was looked at; ${undoAdvice(work)}`,
+  );
+
+const undoAdvice = ({ operation }: Writing["work"]): string =>
+  `valkeep restores undo ${operation.slice("operations/".length)} takes back what was written`;
+
+/** From here on the group is never written again. Of two attempts that come here at once the first one's result holds. */
+async function keepResult(
+  result: UndoResult,
+  { bucket, list, operation }: UndoPlace,
+  objects: Objects,
+  signal: AbortSignal,
+): Promise<void> {
+  const source = once(undoResultBytes(result));
+  await objects.create(bucket, undoResultObject(list), source, { operation }, signal).catch((error) => {
+    if (asStatusError(error).code !== "ABORTED") throw error;
+  });
+}
+
+const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex");

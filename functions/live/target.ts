@@ -1,0 +1,80 @@
+import type { Instance } from "../../shared/backup/backup.ts";
+import type { KeyState } from "../../shared/backup/selection.ts";
+import type { DumpPiece, Exchange, Exchanged, ExchangeOptions, Ports } from "../../shared/pipeline/ports.ts";
+import { ValueDigest } from "../../shared/rdb/value-digest.ts";
+
+/** Keys that one call asks for or writes at most, and over how many seconds a group may stretch under a rate limit. */
+const keysAtOnce = 1000;
+const groupSeconds = 30;
+
+/** So many keys make a group: one has to be done well within a delivery. */
+export const groupSize = (keysPerSecond = keysAtOnce): number => Math.min(keysAtOnce, groupSeconds * keysPerSecond);
+
+/** The keys of a live instance, asked and written no faster than it was said. */
+export interface LiveTarget {
+  /** One for each key, in their order; `undefined`: it is not there. */
+  states(keys: readonly Uint8Array[]): Promise<(KeyState | undefined)[]>;
+  /** The values too; `onState` hears of each key once its last piece has passed. */
+  dump(keys: readonly Uint8Array[], onState: (index: number, state: KeyState) => void): AsyncGenerator<DumpPiece>;
+  exchange(exchanges: readonly Exchange[], options: ExchangeOptions): Promise<Exchanged[]>;
+}
+
+/** `keysPerSecond`: as many looks and as many writes as that, and no more than one second's worth at once. */
+export function liveTarget(
+  instance: Instance,
+  database: number,
+  keysPerSecond: number | undefined,
+  { valkey, clock }: Ports,
+  signal: AbortSignal,
+): LiveTarget {
+  const bite = Math.min(keysAtOnce, keysPerSecond ?? keysAtOnce);
+  let free = clock.monotonic();
+
+  /** Slices of what is to be done, each in its time. */
+  async function* paced<T>(all: readonly T[]): AsyncGenerator<{ slice: T[]; start: number }> {
+    for (let start = 0; start < all.length; start += bite) {
+      const wait = free - clock.monotonic();
+      if (wait > 0) await clock.sleep(wait, signal);
+      const slice = all.slice(start, start + bite);
+      if (keysPerSecond !== undefined) free = Math.max(free, clock.monotonic()) + (slice.length / keysPerSecond) * 1000;
+      yield { slice, start };
+    }
+  }
+
+  const live: LiveTarget = {
+    async states(keys) {
+      const states: (KeyState | undefined)[] = keys.map(() => undefined);
+      const pieces = live.dump(keys, (index, state) => {
+        states[index] = state;
+      });
+      for await (const _ of pieces);
+      return states;
+    },
+    async *dump(keys, onState) {
+      for await (const { slice, start } of paced(keys)) {
+        let open: { index: number; expireTimeMs: number; digest: ValueDigest } | undefined;
+        const close = () => {
+          if (open !== undefined)
+            onState(start + open.index, { digest: open.digest.hex(), expireTimeMs: open.expireTimeMs });
+        };
+        for await (const piece of valkey.dump(instance, database, slice, signal)) {
+          const { index, magic, type, expireTimeMs, bytes } = piece;
+          if (index !== open?.index) {
+            close();
+            open = { index, expireTimeMs, digest: new ValueDigest(type, magic) };
+          }
+          open.digest.update(bytes);
+          yield { ...piece, index: start + index };
+        }
+        close();
+      }
+    },
+    async exchange(exchanges, options) {
+      const outcomes: Exchanged[] = [];
+      for await (const { slice } of paced(exchanges))
+        outcomes.push(...(await valkey.exchange(instance, slice, options, signal)));
+      return outcomes;
+    },
+  };
+  return live;
+}
