@@ -24,6 +24,8 @@ export type RdbReaderOptions = {
   readonly limitBytes?: number;
   /** Read only this part of a file. Its checksum is not compared then. */
   readonly stretch?: Stretch | undefined;
+  /** Something else may follow the file, as commands follow the preamble of an AOF: `write` leaves it. */
+  readonly mayBeFollowed?: boolean;
 };
 
 /**
@@ -40,35 +42,45 @@ export class RdbReader {
   #failure: unknown;
 
   constructor(options: RdbReaderOptions = {}) {
-    const { entries = false, limitBytes = limits.heldBytes, stretch } = options;
+    const { entries = false, limitBytes = limits.heldBytes, stretch, mayBeFollowed } = options;
     if (stretch !== undefined) requireSupported(stretch, 0);
     this.#stretch = stretch;
     this.#tally = new Tally(stretch?.db ?? 0);
     const collect = { entries, valueBytes: limitBytes };
     if (stretch === undefined) {
       this.#interpreter = new Interpreter(this.#tally, collect);
-      this.#walker = new Walker(this.#interpreter);
+      this.#walker = new Walker(this.#interpreter, undefined, mayBeFollowed);
     } else {
       this.#interpreter = new Interpreter(this.#tally, collect, { format: stretch, db: stretch.db });
       this.#walker = new Walker(this.#interpreter, { offset: stretch.startOffset, format: stretch });
     }
   }
 
-  /** Takes the next bytes. They may be reused after the call, but for entries that were collected from them. */
-  write(chunk: Uint8Array): void {
+  /**
+   * Takes the next bytes, and answers how many: all, but for what may follow the end. They may be reused after the call,
+   * but for entries that were collected from them.
+   */
+  write(chunk: Uint8Array): number {
     if (this.#failure !== undefined) throw this.#failure;
     const offset = this.#walker.offset;
     const before = this.#walker.endOffset;
+    let taken: number;
     try {
-      this.#walker.write(chunk);
+      taken = this.#walker.write(chunk);
       this.#interpreter.keep();
     } catch (error) {
       this.#failure = error;
       throw error;
     }
-    if (this.#stretch !== undefined || before >= 0) return;
+    if (this.#stretch !== undefined || before >= 0) return taken;
     const end = this.#walker.endOffset;
     this.#crc.update(end < 0 ? chunk : chunk.subarray(0, end - offset));
+    return taken;
+  }
+
+  /** Whether the file is complete, down to the last byte of its footer. */
+  get isAtEnd(): boolean {
+    return this.#walker.isAtEnd;
   }
 
   /** The entries that became complete since the last call. */
