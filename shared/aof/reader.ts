@@ -13,6 +13,9 @@ export type AofVerdict = {
   log?: AofSummary;
 };
 
+/** How many bytes at the end belong to no whole command. */
+export const tornBytesOf = ({ sizeBytes, log }: AofVerdict): number => sizeBytes - (log?.endOffset ?? sizeBytes);
+
 /** How an RDB file begins: `REDIS` or `VALKEY`. No command does. */
 const isMagic = (byte: number): boolean => byte === 0x52 || byte === 0x56;
 
@@ -29,6 +32,12 @@ export class AofReader {
   #tally: AofTally | undefined;
   #sizeBytes = 0;
   #failure: unknown;
+  readonly #mayBeEmpty: boolean;
+
+  /** `mayBeEmpty`: a file without a byte is an AOF without commands, as a manifest says that it is one. */
+  constructor({ mayBeEmpty = false }: { mayBeEmpty?: boolean } = {}) {
+    this.#mayBeEmpty = mayBeEmpty;
+  }
 
   /** Takes the next bytes; they may be reused after the call. */
   write(chunk: Uint8Array): void {
@@ -45,6 +54,7 @@ export class AofReader {
   /** There are no more bytes: the verdict. */
   end(): AofVerdict {
     if (this.#failure !== undefined) throw this.#failure;
+    if (this.#sizeBytes === 0 && this.#mayBeEmpty) return { sizeBytes: 0, log: new AofTally(0).summary() };
     // Nobody can say of an empty file which of the two it was to be; the reader of RDB files refuses it.
     const base = this.#summary ?? (this.#scanner === undefined ? (this.#base ?? new RdbReader()).end() : undefined);
     const log = this.#tally?.summary();

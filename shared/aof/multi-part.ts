@@ -1,0 +1,56 @@
+import { asStatusError, StatusError } from "../error.ts";
+import type { AofManifest } from "./manifest.ts";
+import { AofReader, type AofVerdict, tornBytesOf } from "./reader.ts";
+
+/** One file of a multi-part AOF, read whole. */
+export interface AofFile extends AofVerdict {
+  fileName: string;
+  type: "BASE" | "INCREMENT";
+}
+
+/**
+ * Reads every file that a manifest names, in the order in which a server loads them. `open` gives a file's bytes, by its name.
+ * Only the last file may be torn, as for the server (`loadAppendOnlyFiles`, aof.c, 7.0): what another one lacks nobody has,
+ * and what follows was written on top of it. Throws as `AofReader` does, the file named.
+ */
+export async function readParts(
+  { base, increments }: AofManifest,
+  open: (fileName: string) => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>,
+): Promise<AofFile[]> {
+  const parts = [
+    ...(base === undefined ? [] : [{ ...base, type: "BASE" as const }]),
+    ...increments.map((part) => ({ ...part, type: "INCREMENT" as const })),
+  ];
+  const files: AofFile[] = [];
+  for (const { fileName, type } of parts) {
+    const file = { fileName, type, ...(await named(fileName, readWhole(await open(fileName)))) };
+    if (type === "INCREMENT" && file.base !== undefined)
+      throw new StatusError("DATA_LOSS", `${fileName} is an RDB file, and its manifest calls it an increment`, {
+        offset: 0,
+      });
+    const tornBytes = tornBytesOf(file);
+    if (tornBytes > 0 && files.length + 1 < parts.length) {
+      const offset = file.sizeBytes - tornBytes;
+      const message = `${fileName} is torn at byte ${offset}, and another file follows it: what stands there was written after what is lost`;
+      throw new StatusError("DATA_LOSS", message, { offset });
+    }
+    files.push(file);
+  }
+  return files;
+}
+
+async function readWhole(source: AsyncIterable<Uint8Array>): Promise<AofVerdict> {
+  const reader = new AofReader({ mayBeEmpty: true });
+  for await (const chunk of source) reader.write(chunk);
+  return reader.end();
+}
+
+async function named<T>(fileName: string, reading: Promise<T>): Promise<T> {
+  try {
+    return await reading;
+  } catch (cause) {
+    const { code, message, offset } = asStatusError(cause);
+    if (offset === undefined) throw cause;
+    throw new StatusError(code, `${fileName}: ${message}`, { cause, offset });
+  }
+}
