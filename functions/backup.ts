@@ -3,6 +3,7 @@ import { emptyCollection } from "../shared/backup/collection.ts";
 import { later, ttlSeconds } from "../shared/backup/duration.ts";
 import type { EventMap } from "../shared/backup/event.ts";
 import { assertUnprotected } from "../shared/backup/instance.ts";
+import { defaultParallelShards, laneKey, lanesOf } from "../shared/backup/lane.ts";
 import { automaticBackupId, backupName, collectionName, instanceName } from "../shared/backup/name.ts";
 import { unmarked } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
@@ -14,8 +15,8 @@ import { step } from "../shared/pipeline/step.ts";
 import { writerOf } from "../shared/pipeline/take-target.ts";
 import { awaitTurn, occupied } from "../shared/pipeline/turn.ts";
 
-/** Admits or refuses a request for a backup, finds the shards, asks for each. */
-export const backup = step<"backup.v1.requested", { server: Server; shardCount: number }>({
+/** Admits or refuses a request for a backup, finds the shards, asks for lanes of them. */
+export const backup = step<"backup.v1.requested", { server: Server; shardCount: number; lanes: number[][] }>({
   on: "backup.v1.requested",
 
   async admit({ data, createTime: askTime }, change, { ids, settings }) {
@@ -71,17 +72,21 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
     const server = await valkey.describe(doc.data, signal);
     const shardCount = await valkey.shardCount(doc.data, signal);
     if (shardCount < 1) throw new StatusError("UNAVAILABLE", `${doc.data.name} has no shard that serves keys`);
-    return { server, shardCount };
+    return { server, shardCount, lanes: lanesOf(shardCount, doc.data.maxParallelShards ?? defaultParallelShards) };
   },
 
-  async commit({ data }, { server, shardCount }, change) {
+  async commit({ data }, { server, shardCount, lanes }, change) {
     const name = change.operation.holds.find(({ kind }) => kind === "draft")?.path ?? "";
     const draft = await change.read<Backup>(name);
     if (draft === undefined) throw new StatusError("ABORTED", `${name} is gone`);
     const engineVersion = `${server.product} ${server.version}`;
     change.put(name, { ...draft, shardCount, engineVersion, replicaCount: server.replicaCount });
-    for (let shard = 0; shard < shardCount; shard++)
-      change.ask("shard.v1.requested", { backup: name, instance: instanceName(data.instance), shard }, shard);
+    for (const shards of lanes)
+      change.ask(
+        "shard.v1.requested",
+        { backup: name, instance: instanceName(data.instance), shards },
+        laneKey({ shards }),
+      );
   },
 });
 

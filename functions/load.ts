@@ -1,6 +1,7 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import type { Operation, PartResult } from "../shared/backup/operation.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
+import type { LoadMark } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Loads one part of a restore; the one that completes the set asks for verification. */
@@ -25,7 +26,7 @@ export const load = step<"part.v1.requested", PartResult>({
       replace: work.attempt > 1,
       now: () => clock.now(),
       withFunctions: part === 0,
-      onProgress: (doneBytes: number) => work.progress(doneBytes, file.sizeBytes),
+      onProgress: ({ offset }: LoadMark) => work.progress(offset, file.sizeBytes),
     };
     const loaded = await valkey.load(target.data, source, options, signal).catch((error) => {
       throw damagedOnTheWay(error, work.attempt);

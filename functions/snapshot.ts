@@ -1,105 +1,50 @@
 import type { Backup, BackupFile, Instance } from "../shared/backup/backup.ts";
-import { fileName, fileObject, manifestObject } from "../shared/backup/name.ts";
+import { laneKey } from "../shared/backup/lane.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
-import { isGoingOn } from "../shared/pipeline/held.ts";
-import type { ObjectInfo, Ports } from "../shared/pipeline/ports.ts";
-import { step, type Work } from "../shared/pipeline/step.ts";
-import { sizeOf } from "../shared/pipeline/stream.ts";
-import { checked } from "../shared/rdb/check.ts";
-import { factsOf } from "../shared/rdb/facts.ts";
-import type { RdbSummary } from "../shared/rdb/summary.ts";
+import { step } from "../shared/pipeline/step.ts";
+import { takeShard } from "./shard.ts";
 
-type Shard = Work<"shard.v1.requested">;
+/** How far a delivery came: the files that are there, and the shards that are still to be taken. */
+interface Course {
+  files: BackupFile[];
+  rest: number[];
+}
 
-/** Streams one shard's RDB file from Valkey, checks it on the way, stores it whole or not at all. */
-export const snapshot = step<"shard.v1.requested", BackupFile>({
+/**
+ * Takes the shards of a lane, one after the other, as far as its delivery's time goes, and asks for the rest. The commit that
+ * completes the set asks for the seal.
+ */
+export const snapshot = step<"shard.v1.requested", Course>({
   on: "shard.v1.requested",
 
   async run(work, ports, signal) {
-    const { backup, instance, shard } = work.data;
-    const { objects, store, valkey, settings } = ports;
-    const object = fileObject(backup, shard);
-    const found = await objects.stat(settings.vaultBucket, object);
-    const own = found && (await accept(found, work, ports, signal));
-    if (own !== undefined) return own;
-    const source = await store.get<Instance>(instance);
+    const { instance, shards } = work.data;
+    const source = await ports.store.get<Instance>(instance);
     if (source === undefined) throw new StatusError("NOT_FOUND", `${instance} was deleted meanwhile`);
-    let summary: RdbSummary | undefined;
-    const rdb = checked(sizeOf(valkey.snapshot(source.data, shard, signal), work.progress), (verdict) => {
-      summary = verdict;
-    });
-    const metadata = { operation: work.operation, shard: String(shard) };
-    const stored = await objects.create(settings.vaultBucket, object, lastAfter(rdb, work.renew), metadata, signal);
-    return fileOf(stored, shard, summary);
+    const files: BackupFile[] = [];
+    let doneBytes = 0;
+    let longest = 0;
+    for (const shard of shards) {
+      if (files.length > 0 && work.timeLeft() < 2 * longest) break;
+      const begun = work.timeLeft();
+      const onBytes = (bytes: number) => work.progress(doneBytes + bytes);
+      const file = await takeShard({ work, instance: source.data, task: { shard }, onBytes }, ports, signal);
+      if (file === "UNFINISHED") break;
+      files.push(file);
+      doneBytes += file.sizeBytes;
+      longest = Math.max(longest, begun - work.timeLeft());
+    }
+    return { files, rest: shards.slice(files.length) };
   },
 
-  async commit({ data: { backup } }, file, change) {
-    const draft = await change.read<Backup>(backup);
-    if (draft === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
-    const grown = withFile(draft, file);
-    change.put(backup, grown);
-    if (isComplete(grown)) change.ask("seal.v1.requested", { backup });
+  async commit({ data }, { files, rest }, change) {
+    const draft = await change.read<Backup>(data.backup);
+    if (draft === undefined) throw new StatusError("ABORTED", `${data.backup} is gone`);
+    const grown = files.reduce(withFile, draft);
+    change.put(data.backup, grown);
+    const lane = { ...data, shards: rest, round: (data.round ?? 0) + 1 };
+    if (rest.length > 0) change.ask("shard.v1.requested", lane, laneKey(lane));
+    else if (isComplete(grown)) change.ask("seal.v1.requested", { backup: data.backup });
   },
 });
-
-/**
- * An object that is there already is accepted only if this Operation wrote it, and only after every byte was read again. Any other
- * is in the way: it is removed, unless a manifest says that it belongs to a backup.
- */
-async function accept(
-  found: ObjectInfo,
-  work: Shard,
-  { objects, store }: Ports,
-  signal: AbortSignal,
-): Promise<BackupFile | undefined> {
-  const { backup, shard } = work.data;
-  const owner = found.metadata.operation ?? "";
-  const isOwn = owner === work.operation && found.metadata.shard === String(shard);
-  // Asked before the manifest is looked for: an owner that has ended by now has written its manifest by now, if ever.
-  if (!isOwn && (await isGoingOn(owner, store)))
-    throw new StatusError("ABORTED", `${found.object} belongs to ${owner}, which is still at work`);
-  if ((await objects.stat(found.bucket, manifestObject(backup))) !== undefined)
-    throw new StatusError("ALREADY_EXISTS", `${backup} is complete in the bucket already; nothing is overwritten`);
-  if (isOwn) {
-    const summary = await readBack(found, objects, signal);
-    if (summary !== undefined) return fileOf(found, shard, summary);
-  }
-  await work.renew();
-  await objects.remove(found);
-  return undefined;
-}
-
-/** What reading the stored object tells; `undefined` if it is not a whole RDB file. */
-async function readBack(
-  found: ObjectInfo,
-  objects: Ports["objects"],
-  signal: AbortSignal,
-): Promise<RdbSummary | undefined> {
-  let summary: RdbSummary | undefined;
-  try {
-    for await (const _ of checked(objects.read(found, {}, signal), (verdict) => {
-      summary = verdict;
-    }));
-    return summary;
-  } catch (error) {
-    if (error instanceof StatusError && error.code === "DATA_LOSS") return undefined;
-    throw error;
-  }
-}
-
-/** The source, ended only after the lease was renewed: its end is what finishes the object. */
-async function* lastAfter(source: AsyncIterable<Uint8Array>, renew: () => Promise<void>): AsyncGenerator<Uint8Array> {
-  yield* source;
-  await renew();
-}
-
-function fileOf(stored: ObjectInfo, shard: number, summary: RdbSummary | undefined): BackupFile {
-  if (summary === undefined || summary.sizeBytes !== stored.sizeBytes)
-    throw new StatusError(
-      "DATA_LOSS",
-      `${stored.object} has ${stored.sizeBytes} bytes, ${summary?.sizeBytes} were read`,
-    );
-  const { createTime, generation, crc32c } = stored;
-  return { fileName: fileName(shard), createTime, generation, crc32c, ...factsOf(summary) };
-}

@@ -7,7 +7,7 @@ const patience = 30_000;
 
 const phrases: { readonly [T in EventType]?: string } = {
   "backup.v1.requested": "asking the source",
-  "shard.v1.requested": "storing the snapshot",
+  "shard.v1.requested": "storing the snapshots",
   "seal.v1.requested": "writing the manifest",
   "export.v1.requested": "copying the files",
   "copy.v1.requested": "copying them onward",

@@ -30,6 +30,10 @@ export interface Instance {
   /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
   backupObjective?: number;
   maintenancePolicy?: MaintenancePolicy;
+  /** Which node of a shard its snapshot is taken of. PREFER_REPLICA where absent. */
+  source?: SourcePolicy;
+  /** How many shards are taken at once at most; `defaultParallelShards` where absent. */
+  maxParallelShards?: number;
   /** UPDATING: somebody works at it, and no backup starts. ACTIVE where absent. */
   state?: "ACTIVE" | "UPDATING";
   deletionProtectionEnabled: boolean;
@@ -37,6 +41,12 @@ export interface Instance {
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */
   restoring?: string;
 }
+
+/**
+ * PREFER_REPLICA: the healthiest replica in sync, else the primary. REPLICA_ONLY: no primary ever pays for a fork. PRIMARY: nothing
+ * is read that a replica may not have heard of yet.
+ */
+export type SourcePolicy = "PREFER_REPLICA" | "REPLICA_ONLY" | "PRIMARY";
 
 /** Who writes to an endpoint, whatever instances are registered there: only while it does. `endpoints/{HOST:PORT}` */
 export interface Endpoint {
@@ -161,6 +171,16 @@ export interface BackupFile extends RdbFacts {
   generation: string;
   /** Base64, big-endian, as Cloud Storage writes it. */
   crc32c: string;
+  /** The slots of a cluster's shard, as CLUSTER NODES writes them: `0-5460 7000`. */
+  slots?: string;
+  /** What the node was that it was taken of. */
+  sourceRole?: "PRIMARY" | "REPLICA";
+  /** The history of changes, and the place in it, that the file holds: master_replid and its offset. */
+  replicationId?: string;
+  replicationOffset?: number;
+  /** When the snapshot was asked for, and when its last byte was stored: the file shows an instant between the two. */
+  snapshotStartTime?: string;
+  snapshotEndTime?: string;
 }
 
 /** What reading a whole RDB file tells: `rdb/reader.ts` makes it. */

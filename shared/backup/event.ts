@@ -64,8 +64,17 @@ export const events = {
       message: "an instance is deleted only with a backup of backupType FINAL",
       path: ["deleteInstance"],
     }),
-  /** Store one shard of a backup. */
-  "shard.v1.requested": z.strictObject({ backup, instance, shard: z.int().min(0).max(999) }),
+  /** Store shards of a backup, one after the other: a lane. `round` counts how often the rest of one was asked for. */
+  "shard.v1.requested": z.strictObject({
+    backup,
+    instance,
+    shards: z
+      .array(z.int().min(0).max(999))
+      .min(1)
+      .max(1000)
+      .refine((shards) => new Set(shards).size === shards.length, "names a shard twice"),
+    round: z.int().min(1).optional(),
+  }),
   /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */
   "seal.v1.requested": z.strictObject({ backup }),
   /** Copy a backup to the operator's own regional bucket, and from there onward to another. */

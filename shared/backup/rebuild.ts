@@ -33,6 +33,16 @@ const file = z.strictObject({
   createTime: time,
   generation: z.string().regex(/^[1-9]\d{0,19}$/),
   crc32c: z.string().regex(/^[A-Za-z0-9+/]{6}==$/),
+  slots: z
+    .string()
+    .max(2000)
+    .regex(/^\d{1,5}(-\d{1,5})?( \d{1,5}(-\d{1,5})?)*$/)
+    .exactOptional(),
+  sourceRole: z.enum(["PRIMARY", "REPLICA"]).exactOptional(),
+  replicationId: text.exactOptional(),
+  replicationOffset: count.exactOptional(),
+  snapshotStartTime: time.exactOptional(),
+  snapshotEndTime: time.exactOptional(),
   sizeBytes: count,
   magic: z.enum(["REDIS", "VALKEY"]),
   rdbVersion: count,

@@ -4,7 +4,9 @@ import { StatusError } from "../error.ts";
 import type { LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
 import { libraryNameOf } from "../rdb/function-library.ts";
+import type { Checkpoint } from "../rdb/reader.ts";
 import { records } from "../rdb/records.ts";
+import { markAt, stretchLeft } from "../rdb/stretch.ts";
 import { writeRdb } from "../rdb/writer.ts";
 
 type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
@@ -60,8 +62,9 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
     describe: async (instance) => described(find(instance)),
     inspect: async (instance) => [inspection(instance.endpoint, find(instance))],
     shardCount: async (instance) => find(instance).shards.length,
-    async *snapshot(instance, shard, signal) {
+    async *snapshot(instance, { shard }, signal, onSource) {
       const server = find(instance);
+      onSource?.({ sourceRole: "PRIMARY", replicationId: server.runId, replicationOffset: 0 });
       const file = server.sends ?? fileOf(server, shard);
       for (let start = 0; start < file.byteLength; start += chunkBytes) {
         signal.throwIfAborted();
@@ -157,8 +160,16 @@ async function loadInto(
   signal: AbortSignal,
 ): Promise<LoadResult> {
   await options.confirm();
-  const result: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
-  for await (const batch of records(source.read({ start: 0 }, signal)))
+  const { from, onProgress } = options;
+  const empty: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
+  const result = structuredClone(from?.result ?? empty);
+  const endOffset = source.stretch?.endOffset ?? source.facts.sizeBytes;
+  if (from !== undefined && from.offset >= endOffset) return result;
+  const stretch = stretchLeft(source.facts, source.stretch, from);
+  const range = { start: stretch?.startOffset ?? 0, end: endOffset };
+  const tell = (checkpoint: Checkpoint) => onProgress?.({ ...markAt(checkpoint), result: structuredClone(result) });
+  const reading = { stretch, checkpointBytes: 1, onCheckpoint: tell };
+  for await (const batch of records(source.read(range, signal), reading))
     for (const entry of batch) {
       signal.throwIfAborted();
       if (entry.kind === "record") restore(server, entry, options, result);
@@ -166,8 +177,8 @@ async function loadInto(
         putLibrary(server, Buffer.from(entry.code).toString(), options);
         result.functions++;
       }
-      options.onProgress?.(entry.offset);
     }
+  onProgress?.({ offset: endOffset, database: 0, crc64: source.stretch?.crc64?.after ?? "", result });
   return result;
 }
 

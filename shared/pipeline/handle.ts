@@ -111,6 +111,7 @@ function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType
     epoch: task.lease.epoch,
     attempt: task.attempt,
     renew: () => keeper.renew(),
+    timeLeft: () => keeper.timeLeft(),
     ...(task.progress?.resume !== undefined && { resume: task.progress.resume }),
     progress: (doneBytes, totalBytes, resume) => keeper.progress(doneBytes, totalBytes, resume),
   };

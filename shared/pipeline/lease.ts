@@ -51,6 +51,10 @@ export class LeaseKeeper {
     await this.#renewing.catch(() => undefined); // its caller has the error
   }
 
+  timeLeft(): number {
+    return this.#deliveryEnd - this.#ports.clock.monotonic();
+  }
+
   progress(doneBytes: number, totalBytes?: number, resume?: string): void {
     const step = this.#claim.task.type;
     const known = { ...(totalBytes !== undefined && { totalBytes }), ...(resume !== undefined && { resume }) };

@@ -1,4 +1,4 @@
-import type { Instance, RdbFacts } from "../backup/backup.ts";
+import type { BackupFile, Instance, RdbFacts } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
 import type { Inspection } from "../backup/health.ts";
 import type { Target } from "../backup/target.ts";
@@ -188,11 +188,47 @@ export interface Server extends Target {
   databases: Record<string, { keys: number; expires: number }>;
   /** Keys that have expired since the server started. */
   expiredKeys: number;
+  /** Of a cluster, whose sums stand above: each primary that serves slots, by its first slot. */
+  shards?: { endpoint: string; runId: string; databases: Server["databases"]; expiredKeys: number }[];
 }
+
+/** Part of a file between two record borders. `crc64`: the running CRC64 of all before it, and, at its end, after it; absent: not compared. */
+export interface LoadStretch {
+  startOffset: number;
+  /** Absent: the file's. */
+  endOffset?: number;
+  /** The one that is selected where it begins. */
+  database: number;
+  /** 16 hexadecimal digits each. */
+  crc64?: { before: string; after: string };
+}
+
+/** Everything before `offset`, a record border, was answered by the servers: a later attempt goes on there. */
+export interface LoadMark {
+  offset: number;
+  /** The one that is selected there. */
+  database: number;
+  /** The running CRC64 of all bytes before it, 16 hexadecimal digits; empty where it was not reckoned. */
+  crc64: string;
+  /** The counts up to there. */
+  result: LoadResult;
+}
+
+/** One shard to take a snapshot of. */
+export interface ShardTask {
+  /** From 0. */
+  shard: number;
+}
+
+/** Whom a snapshot is taken of, and what of its history the file holds. */
+export interface ShardSource extends Pick<BackupFile, "slots" | "sourceRole" | "replicationId" | "replicationOffset"> {}
 
 /** A file to load: its facts, and its bytes by range. */
 export interface LoadSource {
+  /** Of the whole file. */
   facts: RdbFacts;
+  /** Absent: the whole file. */
+  stretch?: LoadStretch;
   read(range: { start: number; end?: number }, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -212,7 +248,10 @@ export interface LoadOptions {
   now(): number;
   /** Load the function libraries too: only one part of a restore does, as every shard's file holds all of them. */
   withFunctions: boolean;
-  onProgress?: (doneBytes: number) => void;
+  /** Go on there: the counts of the result go on from the mark's. What lies behind it may have been written already: wants `replace`. */
+  from?: LoadMark;
+  /** Rises; at most a few times a second. The last one stands at the end of what is loaded. */
+  onProgress?: (mark: LoadMark) => void;
 }
 
 export interface LoadResult {
@@ -233,9 +272,17 @@ export interface Valkey {
   inspect(instance: Instance, signal: AbortSignal): Promise<Inspection[]>;
   /** How many shards the instance has now; shards are numbered from 0. */
   shardCount(instance: Instance, signal: AbortSignal): Promise<number>;
-  /** One shard's RDB file as a stream. A stream that ends early or stalls throws UNAVAILABLE. */
-  snapshot(instance: Instance, shard: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Writes every record of the file into the instance. */
+  /**
+   * One shard's RDB file as a stream, of the healthiest node; `onSource` is told, before the first byte, of whom it is taken. A
+   * stream that ends early or stalls throws UNAVAILABLE.
+   */
+  snapshot(
+    instance: Instance,
+    task: ShardTask,
+    signal: AbortSignal,
+    onSource?: (source: ShardSource) => void,
+  ): AsyncIterable<Uint8Array>;
+  /** Writes every record of the file, or of its stretch, into the instance: in a cluster into the shard that it belongs to. */
   load(instance: Instance, source: LoadSource, options: LoadOptions, signal: AbortSignal): Promise<LoadResult>;
 }
 

@@ -18,6 +18,8 @@ export interface Work<T extends EventType> {
   renew(): Promise<void>;
   /** What an earlier attempt said last of how to go on. */
   resume?: string;
+  /** Milliseconds until this delivery is given up: nothing that takes longer should be begun. */
+  timeLeft(): number;
   /** Shown to whoever waits; `resume` is kept, within seconds, for an attempt that comes after this one. */
   progress(doneBytes: number, totalBytes?: number, resume?: string): void;
 }

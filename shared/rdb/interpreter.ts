@@ -1,3 +1,4 @@
+import type { Border } from "./border.ts";
 import { unsupported } from "./damage.ts";
 import type { RdbEntry } from "./entry.ts";
 import { type Format, readHeader } from "./header.ts";
@@ -10,7 +11,12 @@ import type { Tally } from "./summary.ts";
 import type { Visitor } from "./walker.ts";
 
 /** What an interpreter collects: nothing but counts, or every entry with values up to a limit. */
-export type Collect = { readonly entries: boolean; readonly valueBytes: number };
+export type Collect = {
+  readonly entries: boolean;
+  readonly valueBytes: number;
+  /** How far apart borders are noted, infinity for none. */
+  readonly borderBytes: number;
+};
 
 const noKey: Uint8Array = new Uint8Array(0);
 
@@ -23,6 +29,8 @@ export class Interpreter implements Visitor {
   format: Format | undefined;
   /** The eight bytes of the CRC64, once they were read. */
   crc: Uint8Array | undefined;
+  /** Borders since they were last taken; what their checksums are is not known here. */
+  readonly places: Omit<Border, "crc64">[] = [];
   readonly #tally: Tally;
   readonly #collects: boolean;
   #db: number;
@@ -31,6 +39,9 @@ export class Interpreter implements Visitor {
   #expireTimeMs = -1;
   #idleSeconds: number | undefined;
   #freq: number | undefined;
+  readonly #borderBytes: number;
+  /** The first record that ends here or behind it is followed by a border. */
+  #nextBorder: number;
 
   constructor(tally: Tally, collect: Collect, from?: { format: Format; db: number }) {
     this.#tally = tally;
@@ -39,6 +50,7 @@ export class Interpreter implements Visitor {
     this.valueBytes = collect.entries ? collect.valueBytes : 0;
     this.format = from?.format;
     this.#db = from?.db ?? 0;
+    this.#borderBytes = this.#nextBorder = collect.borderBytes;
   }
 
   /** The chunk is over and its bytes may change: a key whose value goes on must be copied (`slice` of a Buffer does not). */
@@ -129,6 +141,7 @@ export class Interpreter implements Visitor {
       this.#freq = undefined;
     }
     this.#hasExpiry = false;
+    if (end >= this.#nextBorder) this.#noteBorder(end);
   }
 
   moduleId(high: number, low: number, offset: number): void {
@@ -137,6 +150,11 @@ export class Interpreter implements Visitor {
 
   footer(held: Hold): void {
     this.crc = new Uint8Array(held.bytes.subarray(held.from, held.to));
+  }
+
+  #noteBorder(offset: number): void {
+    this.places.push({ offset, database: this.#db, ...this.#tally.counts() });
+    this.#nextBorder = (Math.floor(offset / this.#borderBytes) + 1) * this.#borderBytes;
   }
 
   #aux(held: Hold, offset: number): void {

@@ -1,3 +1,4 @@
+import { type Border, borderBytes, type RdbIndex } from "./border.ts";
 import { Crc64 } from "./crc64.ts";
 import { damaged } from "./damage.ts";
 import type { RdbEntry } from "./entry.ts";
@@ -9,23 +10,37 @@ import { Walker } from "./walker.ts";
 
 /** A stretch of a file between two record borders: what to know of the bytes before it. */
 export type Stretch = {
-  /** Where it begins: an `offset` or `valueEnd` of a record. */
+  /** Where it begins: an `offset` or `valueEnd` of a record, or 0, where the header tells the format once more. */
   readonly startOffset: number;
   /** Where it ends, at a record border too; undefined: with the file. */
   readonly endOffset?: number | undefined;
   /** The database that is selected there. */
   readonly db: number;
+  /** The running CRC64 of all bytes before it, and of all up to its end. With it the stretch is checked as a file is. */
+  readonly crc64?: { readonly before: bigint; readonly after?: bigint | undefined } | undefined;
 } & Format;
+
+/** A record border that was passed, and what a reader has to know that begins there. */
+export type Checkpoint = {
+  readonly offset: number;
+  readonly db: number;
+  /** The running CRC64 of all bytes before it; undefined in a stretch that is read without one. */
+  readonly crc64: bigint | undefined;
+};
 
 export type RdbReaderOptions = {
   /** Collect the entries, which `takeEntries` hands out. Otherwise only counts are kept. */
   readonly entries?: boolean;
   /** Values longer than this are passed over, and reported without their bytes. */
   readonly limitBytes?: number;
-  /** Read only this part of a file. Its checksum is not compared then. */
+  /** Read only this part of a file. */
   readonly stretch?: Stretch | undefined;
   /** Something else may follow the file, as commands follow the preamble of an AOF: `write` leaves it. */
   readonly mayBeFollowed?: boolean;
+  /** With `entries`: note a checkpoint in the first chunk after so many bytes that ends a record, and so on; never unless told. */
+  readonly checkpointBytes?: number | undefined;
+  /** Of a whole file: how far apart its borders are noted, 64 MiB unless told otherwise. */
+  readonly borderBytes?: number | undefined;
 };
 
 /**
@@ -38,16 +53,26 @@ export class RdbReader {
   readonly #interpreter: Interpreter;
   readonly #tally: Tally;
   readonly #stretch: Stretch | undefined;
-  readonly #crc = new Crc64();
+  /** Absent in a stretch whose beginning is not known. */
+  readonly #crc: Crc64 | undefined;
+  readonly #checkpointBytes: number;
+  #nextCheckpoint: number;
+  #checkpoint: Checkpoint | undefined;
+  readonly #borders: Border[] = [];
   #failure: unknown;
 
   constructor(options: RdbReaderOptions = {}) {
     const { entries = false, limitBytes = limits.heldBytes, stretch, mayBeFollowed } = options;
+    const { checkpointBytes = Number.POSITIVE_INFINITY } = options;
     if (stretch !== undefined) requireSupported(stretch, 0);
     this.#stretch = stretch;
+    this.#crc = stretch === undefined || stretch.crc64 !== undefined ? new Crc64(stretch?.crc64?.before) : undefined;
+    this.#checkpointBytes = checkpointBytes;
+    this.#nextCheckpoint = (stretch?.startOffset ?? 0) + checkpointBytes;
     this.#tally = new Tally(stretch?.db ?? 0);
-    const collect = { entries, valueBytes: limitBytes };
-    if (stretch === undefined) {
+    const everyBytes = stretch === undefined ? (options.borderBytes ?? borderBytes) : Number.POSITIVE_INFINITY;
+    const collect = { entries, valueBytes: limitBytes, borderBytes: everyBytes };
+    if (stretch === undefined || stretch.startOffset === 0) {
       this.#interpreter = new Interpreter(this.#tally, collect);
       this.#walker = new Walker(this.#interpreter, undefined, mayBeFollowed);
     } else {
@@ -72,15 +97,24 @@ export class RdbReader {
       this.#failure = error;
       throw error;
     }
-    if (this.#stretch !== undefined || before >= 0) return taken;
+    const summed = this.#noteCheckpoint(chunk, offset, this.#noteBorders(chunk, offset));
+    if (before >= 0) return taken;
     const end = this.#walker.endOffset;
-    this.#crc.update(end < 0 ? chunk : chunk.subarray(0, end - offset));
+    this.#crc?.update(chunk.subarray(summed, end < 0 ? chunk.length : end - offset));
     return taken;
   }
 
-  /** Whether the file is complete, down to the last byte of its footer. */
-  get isAtEnd(): boolean {
-    return this.#walker.isAtEnd;
+  /** After the verdict on a whole file: where it can be cut. Behind the last record that makes no sense. */
+  index(): RdbIndex {
+    const borders = this.#borders.filter(({ offset }) => offset + 1 < this.#walker.endOffset);
+    return { sizeBytes: this.#walker.offset, crc64: hex(this.#crc?.value() ?? 0n), borders };
+  }
+
+  /** The last checkpoint, once: behind all the entries that were taken with it. */
+  takeCheckpoint(): Checkpoint | undefined {
+    const checkpoint = this.#checkpoint;
+    this.#checkpoint = undefined;
+    return checkpoint;
   }
 
   /** The entries that became complete since the last call. */
@@ -111,17 +145,52 @@ export class RdbReader {
     return this.#tally.summary(format, this.#compareCrc(format), sizeBytes);
   }
 
+  /** Sums up to each border that was passed. Answers how much of the chunk that was. */
+  #noteBorders(chunk: Uint8Array, offset: number): number {
+    const { places } = this.#interpreter;
+    let summed = 0;
+    for (let place = places.shift(); place !== undefined; place = places.shift()) {
+      const border = place.offset - offset;
+      this.#crc?.update(chunk.subarray(summed, border));
+      this.#borders.push({ ...place, crc64: hex(this.#crc?.value() ?? 0n) });
+      summed = border;
+    }
+    return summed;
+  }
+
+  /** Notes one where it is due: the CRC64, taken of `summed` bytes of the chunk so far, is taken up to it. Answers how much that was. */
+  #noteCheckpoint(chunk: Uint8Array, offset: number, summed: number): number {
+    if (offset + chunk.length < this.#nextCheckpoint) return summed;
+    const last = this.#interpreter.entries.at(-1);
+    if (last?.kind !== "record") return summed;
+    const border = last.valueEnd - offset;
+    this.#crc?.update(chunk.subarray(summed, border));
+    this.#checkpoint = { offset: last.valueEnd, db: last.db, crc64: this.#crc?.value() };
+    this.#nextCheckpoint = last.valueEnd + this.#checkpointBytes;
+    return border;
+  }
+
   #compareCrc({ rdbVersion }: Format): "ok" | "absent" {
-    const found = this.#interpreter.crc;
-    if (this.#stretch !== undefined || rdbVersion < firstVersionWithCrc || found === undefined) return "absent";
-    if (found.every((byte) => byte === 0)) return "absent";
-    const computed = new Uint8Array(8);
-    this.#crc.writeTo(computed, 0);
-    if (Buffer.compare(found, computed) === 0) return "ok";
-    const hex = (bytes: Uint8Array): string => Buffer.from(bytes).reverse().toString("hex");
+    const computed = this.#crc?.value();
+    if (computed === undefined) return "absent";
+    const { startOffset, endOffset, crc64 } = this.#stretch ?? {};
+    if (crc64?.after !== undefined && crc64.after !== computed) {
+      const range = `the bytes ${startOffset} to ${endOffset ?? "the end"}`;
+      throw damaged(
+        `the CRC64 up to the end of ${range} is ${hex(computed)}, not ${hex(crc64.after)}`,
+        this.#walker.offset,
+      );
+    }
+    if (endOffset !== undefined) return crc64?.after === undefined ? "absent" : "ok";
+    const footer = this.#interpreter.crc;
+    if (rdbVersion < firstVersionWithCrc || footer === undefined || footer.every((byte) => byte === 0)) return "absent";
+    const said = Buffer.from(footer).readBigUInt64LE();
+    if (said === computed) return "ok";
     throw damaged(
-      `its CRC64 is ${hex(computed)} but its footer says ${hex(found)}; take another copy`,
+      `its CRC64 is ${hex(computed)} but its footer says ${hex(said)}; take another copy`,
       this.#walker.endOffset,
     );
   }
 }
+
+const hex = (crc64: bigint): string => crc64.toString(16).padStart(16, "0");

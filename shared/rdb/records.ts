@@ -1,5 +1,5 @@
 import type { RdbEntry } from "./entry.ts";
-import { RdbReader, type Stretch } from "./reader.ts";
+import { type Checkpoint, RdbReader, type Stretch } from "./reader.ts";
 import type { RdbSummary } from "./summary.ts";
 
 export type RecordsOptions = {
@@ -7,6 +7,10 @@ export type RecordsOptions = {
   readonly limitBytes?: number;
   /** Read only this part of a file: `source` must begin at its start and end at its end. */
   readonly stretch?: Stretch | undefined;
+  /** How far checkpoints are apart, at least. */
+  readonly checkpointBytes?: number | undefined;
+  /** Told at a record border, once everything before it was handed out and nothing behind it. */
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => void;
   /** Told once everything was read and found whole. */
   readonly onSummary?: (summary: RdbSummary) => void;
 };
@@ -20,13 +24,16 @@ export type RecordsOptions = {
  */
 export async function* records(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  { limitBytes, stretch, onSummary }: RecordsOptions = {},
+  { limitBytes, stretch, checkpointBytes, onCheckpoint, onSummary }: RecordsOptions = {},
 ): AsyncGenerator<RdbEntry[], void, undefined> {
-  const reader = new RdbReader({ entries: true, stretch, ...(limitBytes === undefined ? {} : { limitBytes }) });
+  const limit = limitBytes === undefined ? {} : { limitBytes };
+  const reader = new RdbReader({ entries: true, stretch, checkpointBytes, ...limit });
   for await (const chunk of source) {
     reader.write(chunk);
     const entries = reader.takeEntries();
     if (entries.length > 0) yield entries;
+    const checkpoint = reader.takeCheckpoint();
+    if (checkpoint !== undefined) onCheckpoint?.(checkpoint);
   }
   const summary = reader.end();
   onSummary?.(summary);

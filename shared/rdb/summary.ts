@@ -102,6 +102,16 @@ export class Tally {
     if (this.#moduleTypes.size > limits.moduleTypes) throw unsupported("more module types than a server has", offset);
   }
 
+  /** All keys so far, and how many of them have an expiry. */
+  counts(): { keys: number; expires: number } {
+    let [keys, expires] = [0, 0];
+    for (const counts of this.#databases.values()) {
+      keys += counts.keys.reduce((sum, count) => sum + count, 0);
+      expires += counts.expires;
+    }
+    return { keys, expires };
+  }
+
   summary({ magic, rdbVersion }: Format, crc64: "ok" | "absent", sizeBytes: number): RdbSummary {
     const databases: Record<string, DatabaseSummary> = {};
     const used = new Map<number, ValueType>();

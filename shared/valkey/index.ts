@@ -25,7 +25,7 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
     shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
-    async *snapshot(instance, shard, signal) {
+    async *snapshot(instance, { shard }, signal, onSource) {
       const address = await addressOf(instance, resolveSecret);
       if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
         throw new StatusError(
@@ -33,8 +33,10 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
           `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
         );
       }
-      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : address;
-      yield* replicate(node, signal, patience);
+      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
+      yield* replicate(node.address, signal, patience, (history) =>
+        onSource?.({ ...history, ...("role" in node && { sourceRole: node.role }) }),
+      );
     },
     async load(instance, source, options, signal) {
       const address = await addressOf(instance, resolveSecret);

@@ -34,13 +34,12 @@ export async function load(
     const { facts } = source;
     const pipeline = new Pipeline(link, address, {
       failure: (kind, text) => loadFailure(address, server, facts, kind, text),
-      onProgress: options.onProgress,
       silenceMs,
     });
     const result = await pipeline.run(signal, (over) =>
       writeAll(new LoadWriter(pipeline, source, options, over), source, over),
     );
-    options.onProgress?.(facts.sizeBytes);
+    options.onProgress?.({ offset: facts.sizeBytes, database: 0, crc64: "", result });
     return result;
   } catch (error) {
     link.close();

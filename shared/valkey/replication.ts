@@ -1,4 +1,5 @@
 import { StatusError } from "../error.ts";
+import type { ShardSource } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import { brokenLink, notValkey, replyFailure } from "./failure.ts";
 import { Link } from "./link.ts";
@@ -32,12 +33,13 @@ export interface ReplicationOptions {
  * The server's data set as one RDB file, over the replication protocol as an rdb-only replica. A chunk is valid until
  * the next one is asked for; while nobody asks, the socket is paused. UNAVAILABLE: the stream ended early or stalled.
  * FAILED_PRECONDITION: the server knows no rdb-only replicas (Redis before 7.0). Whether the file is whole in itself is
- * for its reader to say.
+ * for its reader to say. `onResync` is told, before the first byte, which place in the server's history the file shows.
  */
 export async function* replicate(
   address: Address,
   signal: AbortSignal,
   { silenceMs = SILENCE_MS }: ReplicationOptions = {},
+  onResync: (history: Required<Pick<ShardSource, "replicationId" | "replicationOffset">>) => void = () => undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const link = await Link.open(address, signal, { slabBytes: SLAB_BYTES });
   try {
@@ -52,6 +54,10 @@ export async function* replicate(
         if (event.is === "end") return;
         if (event.is === "refused") throw replyFailure(address, "PSYNC", event.text);
         if (event.is === "garbage") throw notValkey(address);
+        if (event.is === "resync") {
+          onResync({ replicationId: event.replicationId, replicationOffset: event.replicationOffset });
+          continue;
+        }
         yield event.bytes;
         signal.throwIfAborted();
       }

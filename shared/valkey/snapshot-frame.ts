@@ -1,5 +1,7 @@
 /** What a primary's answer to PSYNC turned out to hold. */
 export type FrameEvent =
+  /** The file begins: the history that it is of, and the place in it. */
+  | { is: "resync"; replicationId: string; replicationOffset: number }
   /** Bytes of the RDB file: views of the chunk, or of a small copy. */
   | { is: "bytes"; bytes: Uint8Array }
   /** The server's refusal, without its `-`. */
@@ -50,10 +52,13 @@ export class SnapshotFrame {
 
   #understand(line: string, events: FrameEvent[]): void {
     const size = /^\$(\d{1,15})$/.exec(line)?.[1];
+    const resync = /^\+FULLRESYNC (\S+) (\d{1,15})$/.exec(line);
     const mark = /^\$EOF:(.{40})$/.exec(line)?.[1];
     if (line.startsWith("-")) this.#finish({ is: "refused", text: line.slice(1) }, events);
-    else if (this.#state === "reply" && line.startsWith("+FULLRESYNC ")) this.#state = "header";
-    else if (this.#state === "header" && mark !== undefined) {
+    else if (this.#state === "reply" && resync !== null) {
+      this.#state = "header";
+      events.push({ is: "resync", replicationId: resync[1] ?? "", replicationOffset: Number(resync[2]) });
+    } else if (this.#state === "header" && mark !== undefined) {
       this.#mark = Buffer.from(mark, "latin1");
       this.#state = "marked";
     } else if (this.#state === "header" && size !== undefined) {

@@ -7,7 +7,7 @@ import { askInfo, ifAllowed } from "./describe.ts";
 /** Slots of every cluster (Valkey cluster.h, CLUSTER_SLOTS). */
 const SLOTS = 16_384;
 
-interface Node {
+export interface Node {
   address: Address;
   role: "PRIMARY" | "REPLICA";
 }
@@ -36,7 +36,7 @@ export async function countShards(instance: Instance, address: Address, signal: 
 }
 
 /** The node of a shard to take a snapshot of: a replica where one is online. */
-export async function nodeOf(address: Address, shard: number, signal: AbortSignal): Promise<Address> {
+export async function nodeOf(address: Address, shard: number, signal: AbortSignal): Promise<Node> {
   const shards = await shardsOf(address, signal);
   const nodes = shards[shard]?.nodes ?? [];
   const node = nodes.find(({ role }) => role === "REPLICA") ?? nodes[0];
@@ -50,7 +50,7 @@ export async function nodeOf(address: Address, shard: number, signal: AbortSigna
       `no node of shard ${shard} of ${address.endpoint} is online: mend the cluster`,
     );
   }
-  return node.address;
+  return node;
 }
 
 /** The primaries of all shards, moving slots or not. UNAVAILABLE: slots that nobody serves. */

@@ -31,7 +31,7 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
   async snapshot(endpoint = "", file) {
     const output = file === undefined ? undefined : openSync(file, "w");
     let sizeBytes = 0;
-    for await (const chunk of checked(valkey.snapshot(instanceAt(endpoint), 0, calm))) {
+    for await (const chunk of checked(valkey.snapshot(instanceAt(endpoint), { shard: 0 }, calm))) {
       if (output !== undefined) writeFileSync(output, chunk);
       sizeBytes += chunk.length;
     }

@@ -120,9 +120,9 @@ it("what a failed backup left and the bucket keeps is asked for again at its dat
   world.ports.objects.retain(vault, 600);
   const { snapshot } = world.valkey;
   world.valkey.start("127.0.0.1:7001", 2);
-  world.valkey.snapshot = async function* (instance, shard, signal) {
-    if (shard === 1) throw new StatusError("PERMISSION_DENIED", "no");
-    yield* snapshot(instance, shard, signal);
+  world.valkey.snapshot = async function* (instance, task, signal) {
+    if (task.shard === 1) throw new StatusError("PERMISSION_DENIED", "no");
+    yield* snapshot(instance, task, signal);
   };
   await ask("backup.v1.requested", { instance: "orders", backupId: "half" });
   const ended = await erasures();

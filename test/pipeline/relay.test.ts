@@ -30,8 +30,11 @@ async function shards(count: number): Promise<void> {
       value: Uint8Array.from(encodeString("v")),
     });
   const path = "instances/orders";
-  if ((await world.ports.store.get(path)) === undefined)
-    await world.ports.store.commit([{ kind: "create", path, data: instanceOf("orders", "127.0.0.1:7001") }]);
+  const before = await world.ports.store.get(path);
+  const data = { ...instanceOf("orders", "127.0.0.1:7001"), maxParallelShards: count };
+  await world.ports.store.commit([
+    before === undefined ? { kind: "create", path, data } : { kind: "put", path, data, updateTime: before.updateTime },
+  ]);
 }
 
 const operations = async (verb: string): Promise<Operation[]> =>

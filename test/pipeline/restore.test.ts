@@ -7,7 +7,7 @@ import { StatusError } from "../../shared/error.ts";
 import type { PublishedMessage } from "../../shared/memory/events.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { claim } from "../../shared/pipeline/claim.ts";
-import type { LoadOptions, Ports } from "../../shared/pipeline/ports.ts";
+import type { LoadOptions, Ports, ShardTask } from "../../shared/pipeline/ports.ts";
 import { timing } from "../../shared/pipeline/timing.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { register } from "./registered.ts";
@@ -189,9 +189,9 @@ describe("a failed backup", () => {
     const { objects } = world.ports;
     const original = objects.remove;
     world.ports.valkey.snapshot = ((snapshot) =>
-      async function* (instance: Instance, shard: number, signal: AbortSignal) {
-        if (shard === 1) throw new StatusError("PERMISSION_DENIED", "no");
-        yield* snapshot(instance, shard, signal);
+      async function* (instance: Instance, task: ShardTask, signal: AbortSignal) {
+        if (task.shard === 1) throw new StatusError("PERMISSION_DENIED", "no");
+        yield* snapshot(instance, task, signal);
       })(world.ports.valkey.snapshot.bind(world.ports.valkey));
     objects.remove = async () => {
       throw new StatusError("FAILED_PRECONDITION", "a retention policy of 1 day keeps it");

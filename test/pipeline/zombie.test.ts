@@ -40,7 +40,7 @@ async function deliver(message: PublishedMessage | undefined, ports: Ports = wor
 const taken = (type: EventType, shard?: number): PublishedMessage | undefined =>
   world.events
     .take()
-    .find((m) => m.type === type && (shard === undefined || (m.data as { shard?: number }).shard === shard));
+    .find((m) => m.type === type && (shard === undefined || (m.data as { shards?: number[] }).shards?.[0] === shard));
 
 async function pause(): Promise<void> {
   for (let n = 0; n < 20; n++) await new Promise(setImmediate);

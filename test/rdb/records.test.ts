@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { crc64 } from "../../shared/rdb/crc64.ts";
 import type { RdbEntry, RdbRecord } from "../../shared/rdb/entry.ts";
 import type { Magic } from "../../shared/rdb/family.ts";
+import type { Checkpoint } from "../../shared/rdb/reader.ts";
 import { type RecordsOptions, records } from "../../shared/rdb/records.ts";
 import type { RdbSummary } from "../../shared/rdb/summary.ts";
 import { encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
@@ -30,6 +32,9 @@ function textOf(entries: RdbEntry[]): string {
 
 const recordsOf = async (...args: Parameters<typeof entriesOf>): Promise<RdbRecord[]> =>
   (await entriesOf(...args)).filter((entry) => entry.kind === "record");
+
+/** What is not its key. */
+const string = { kind: "record", type: 0, value: encodeString("value") } as const;
 
 const redis = (...items: RdbItem[]): Uint8Array => writeRdb(formats.REDIS, items);
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString();
@@ -160,6 +165,42 @@ describe("records", () => {
     const file = fileOfEverything("REDIS");
     file[file.length - 1] = (file[file.length - 1] as number) ^ 1;
     await expect(entriesOf([file])).rejects.toMatchObject({ code: "DATA_LOSS", offset: file.length - 8 });
+  });
+
+  it("are checked in a stretch by the running CRC64 before and after it, and by the footer at the end", async () => {
+    const file = redis(...["a", "b", "c"].map((key): RdbItem => ({ ...string, key: Buffer.from(key) })));
+    const [, second] = await recordsOf([file]);
+    const { offset: startOffset, valueEnd: endOffset } = second as RdbRecord;
+    const before = crc64(file.subarray(0, startOffset));
+    const after = crc64(file.subarray(0, endOffset));
+    const inside = { ...formats.REDIS, startOffset, endOffset, db: 0, crc64: { before, after } };
+    const toTheEnd = { ...formats.REDIS, startOffset, db: 0, crc64: { before } };
+    const readInside = (bytes: Uint8Array) => entriesOf([bytes.subarray(startOffset, endOffset)], { stretch: inside });
+    const readToTheEnd = (bytes: Uint8Array) =>
+      entriesOf(cutAt(bytes.subarray(startOffset), [2]), { stretch: toTheEnd });
+    expect(await readInside(file)).toHaveLength(1);
+    expect(await readToTheEnd(file)).toHaveLength(2);
+    file[endOffset - 1] = (file[endOffset - 1] as number) ^ 1;
+    await expect(readInside(file)).rejects.toMatchObject({ code: "DATA_LOSS", offset: endOffset });
+    await expect(readToTheEnd(file)).rejects.toMatchObject({ code: "DATA_LOSS", offset: file.length - 8 });
+  });
+
+  it("pass checkpoints from which the rest can be read and checked", async () => {
+    const file = redis(
+      ...Array.from({ length: 50 }, (_, n): RdbItem => ({ ...string, key: Buffer.from(`k${n}`), db: n >> 4 })),
+    );
+    const all = await recordsOf([file]);
+    const checkpoints: { at: Checkpoint; seen: number }[] = [];
+    let seen = 0;
+    const onCheckpoint = (at: Checkpoint) => checkpoints.push({ at, seen });
+    const cuts = Array.from({ length: file.length / 13 }, (_, n) => 13 * n + 7);
+    for await (const batch of records(cutAt(file, cuts), { checkpointBytes: 40, onCheckpoint })) seen += batch.length;
+    expect(checkpoints.length).toBeGreaterThan(5);
+    for (const { at, seen } of checkpoints) {
+      const { offset: startOffset, db, crc64: before = 0n } = at;
+      const stretch = { ...formats.REDIS, startOffset, db, crc64: { before } };
+      expect(await recordsOf([file.subarray(startOffset)], { stretch })).toEqual(all.slice(seen));
+    }
   });
 
   it("refuse a stretch that does not end with a record", async () => {

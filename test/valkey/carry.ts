@@ -9,7 +9,7 @@ const [source = "", target = "", path = ""] = process.argv.slice(2);
 const before = process.resourceUsage().maxRSS;
 
 const file = await open(path, "w");
-for await (const chunk of checked(valkey.snapshot(instanceAt(source), 0, calm()))) await file.write(chunk);
+for await (const chunk of checked(valkey.snapshot(instanceAt(source), { shard: 0 }, calm()))) await file.write(chunk);
 await file.close();
 
 const read = ({ start, end }: { start: number; end?: number }) =>

@@ -35,7 +35,7 @@ const calls = {
   describe: async (instance: Instance) => valkey.describe(instance, calm()),
   shardCount: async (instance: Instance) => valkey.shardCount(instance, calm()),
   snapshot: async (instance: Instance) => {
-    for await (const _ of valkey.snapshot(instance, 0, calm()));
+    for await (const _ of valkey.snapshot(instance, { shard: 0 }, calm()));
   },
   load: async (instance: Instance) => valkey.load(instance, file, firstAttempt, calm()),
 };

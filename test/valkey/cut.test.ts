@@ -27,7 +27,7 @@ describe("wherever the link is cut", () => {
     for (const bytes of places) {
       const cut = await cutAfter(server, { answered: bytes });
       const instance = instanceAt(cut.endpoint, { authSecret: "secret:x" });
-      codes.add(await codeOf(collect(valkey.snapshot(instance, 0, calm()))));
+      codes.add(await codeOf(collect(valkey.snapshot(instance, { shard: 0 }, calm()))));
       cut.stop();
     }
     // The empty server's file with all that comes before it is about 330 bytes.

@@ -43,7 +43,7 @@ export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer
 }
 
 export function snapshotOf(endpoint: string): Promise<Buffer> {
-  return collect(valkey.snapshot(instanceAt(endpoint), 0, calm()));
+  return collect(valkey.snapshot(instanceAt(endpoint), { shard: 0 }, calm()));
 }
 
 /** The file of a Valkey 8.0 that held every type, and what it held. */

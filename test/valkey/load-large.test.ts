@@ -51,7 +51,7 @@ describe("a large value", () => {
     const instance = instanceAt(secured.endpoint, { transitEncryptionMode: "SERVER_AUTHENTICATION", caCertificate });
     await valkey.load(instance, await sourceOf(await snapshotOf(source.endpoint)), firstAttempt, calm());
     let bytes = 0;
-    for await (const chunk of valkey.snapshot(instance, 0, calm())) bytes += chunk.length;
+    for await (const chunk of valkey.snapshot(instance, { shard: 0 }, calm())) bytes += chunk.length;
     expect(bytes).toBeGreaterThan(30 * MB);
   });
 

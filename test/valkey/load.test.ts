@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
-import type { LoadSource } from "../../shared/pipeline/ports.ts";
+import type { LoadMark, LoadSource } from "../../shared/pipeline/ports.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
 import { type Fingerprint, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
@@ -59,7 +59,7 @@ describe("a load", () => {
 
   it("tells its progress in bytes of the file, up to the last", async () => {
     const progress: number[] = [];
-    await load(file, { ...firstAttempt, onProgress: (doneBytes: number) => progress.push(doneBytes) });
+    await load(file, { ...firstAttempt, onProgress: ({ offset }: LoadMark) => progress.push(offset) });
     expect(progress).toEqual([...progress].sort((one, other) => one - other));
     expect(progress.at(-1)).toBe(file.facts.sizeBytes);
   });

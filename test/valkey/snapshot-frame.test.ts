@@ -58,6 +58,11 @@ describe.each(framings)("%s", (_name, stream) => {
 });
 
 describe("a frame", () => {
+  it("tells which place in the server's history the file shows, before the file", () => {
+    const resync = { is: "resync", replicationId: MARK, replicationOffset: 14 };
+    expect(new SnapshotFrame().push(MARKED)[0]).toEqual(resync);
+  });
+
   it("of no bytes is an empty file", () => {
     expect(read([Buffer.from(`${REPLY}$0\r\n`)])).toEqual({ file: Buffer.alloc(0), ends: ["end"] });
   });
@@ -71,7 +76,9 @@ describe("a frame", () => {
     ["instead of the file", `${REPLY}-ERR BGSAVE failed, replication can't continue\r\n`],
   ])("tells of a refusal %s", (_where, text) => {
     const events = new SnapshotFrame().push(Buffer.from(text));
-    expect(events).toEqual([{ is: "refused", text: text.trim().split("\r\n").at(-1)?.replace(/^\n*-/, "") }]);
+    expect(events.filter(({ is }) => is !== "resync")).toEqual([
+      { is: "refused", text: text.trim().split("\r\n").at(-1)?.replace(/^\n*-/, "") },
+    ]);
   });
 
   it.each([
@@ -90,7 +97,10 @@ function read(chunks: Uint8Array[]): { file: Buffer; ends: FrameEvent["is"][] } 
   const frame = new SnapshotFrame();
   const events = chunks.flatMap((chunk) => frame.push(chunk));
   const bytes = events.flatMap((event) => (event.is === "bytes" ? [event.bytes] : []));
-  return { file: Buffer.concat(bytes), ends: events.map(({ is }) => is).filter((is) => is !== "bytes") };
+  return {
+    file: Buffer.concat(bytes),
+    ends: events.map(({ is }) => is).filter((is) => is !== "bytes" && is !== "resync"),
+  };
 }
 
 function cut(stream: Buffer, at: Iterable<number>): Buffer[] {

@@ -35,7 +35,7 @@ describe.each([
   });
 
   it("closes its connection when the consumer leaves early", async () => {
-    for await (const _ of valkey.snapshot(instanceAt(source.endpoint), 0, calm())) break;
+    for await (const _ of valkey.snapshot(instanceAt(source.endpoint), { shard: 0 }, calm())) break;
     await expect.poll(() => clientsOf(source)).toBe(1);
   });
 });
@@ -56,7 +56,7 @@ describe("a snapshot", () => {
   it("pauses while nobody asks for more, and is whole for all that", async () => {
     const server = await startLarge();
     const chunks: Buffer[] = [];
-    for await (const chunk of valkey.snapshot(instanceAt(server.endpoint), 0, calm())) {
+    for await (const chunk of valkey.snapshot(instanceAt(server.endpoint), { shard: 0 }, calm())) {
       chunks.push(Buffer.from(chunk));
       if (chunks.length < 20) await sleep(20);
     }
@@ -78,7 +78,9 @@ describe("a snapshot", () => {
       "+replconf",
     ]);
     const instance = instanceAt(server.endpoint, { authUser: "backup", authSecret: "secret:x" });
-    expect(await check([await collect(valkey.snapshot(instance, 0, calm()))])).toMatchObject({ keys: 40_000 });
+    expect(await check([await collect(valkey.snapshot(instance, { shard: 0 }, calm()))])).toMatchObject({
+      keys: 40_000,
+    });
   });
 
   it("comes whole over TLS", async () => {
@@ -86,13 +88,13 @@ describe("a snapshot", () => {
     started.push(server);
     const { pem: caCertificate } = server.certificate;
     const instance = instanceAt(server.endpoint, { transitEncryptionMode: "SERVER_AUTHENTICATION", caCertificate });
-    const file = await collect(valkey.snapshot(instance, 0, calm()));
+    const file = await collect(valkey.snapshot(instance, { shard: 0 }, calm()));
     expect(await check([file])).toMatchObject({ crc64: "ok" });
   });
 
   it("is UNAVAILABLE when the server is killed in the middle", async () => {
     const server = await startLarge();
-    const stream = valkey.snapshot(instanceAt(server.endpoint), 0, calm())[Symbol.asyncIterator]();
+    const stream = valkey.snapshot(instanceAt(server.endpoint), { shard: 0 }, calm())[Symbol.asyncIterator]();
     await stream.next();
     signal(server, "SIGKILL");
     const rest = collect({ [Symbol.asyncIterator]: () => stream });
@@ -106,7 +108,8 @@ describe("a snapshot", () => {
     const server = await startLarge();
     const impatient = createValkey({ resolveSecret: async () => "", silenceMs: 300 });
     const reading = (async () => {
-      for await (const _ of impatient.snapshot(instanceAt(server.endpoint), 0, calm())) signal(server, "SIGSTOP");
+      for await (const _ of impatient.snapshot(instanceAt(server.endpoint), { shard: 0 }, calm()))
+        signal(server, "SIGSTOP");
     })();
     const expectation = expect(reading).rejects.toMatchObject({
       code: "UNAVAILABLE",
@@ -118,7 +121,7 @@ describe("a snapshot", () => {
   it("waits for a save that takes long, as long as newlines come", async () => {
     const server = await startLarge(["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "4"]);
     const impatient = createValkey({ resolveSecret: async () => "", silenceMs: 3_000 });
-    const file = await collect(impatient.snapshot(instanceAt(server.endpoint), 0, calm()));
+    const file = await collect(impatient.snapshot(instanceAt(server.endpoint), { shard: 0 }, calm()));
     expect(await check([file])).toMatchObject({ keys: 40_000 });
   });
 
@@ -126,7 +129,7 @@ describe("a snapshot", () => {
     const server = await startLarge();
     const controller = new AbortController();
     const reading = (async () => {
-      for await (const _ of valkey.snapshot(instanceAt(server.endpoint), 0, controller.signal))
+      for await (const _ of valkey.snapshot(instanceAt(server.endpoint), { shard: 0 }, controller.signal))
         controller.abort("enough");
     })();
     await expect(reading).rejects.toBe("enough");
@@ -136,7 +139,9 @@ describe("a snapshot", () => {
     const server = await startLarge(["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "30"]);
     const controller = new AbortController();
     setTimeout(() => controller.abort("enough"), 200);
-    await expect(collect(valkey.snapshot(instanceAt(server.endpoint), 0, controller.signal))).rejects.toBe("enough");
+    await expect(collect(valkey.snapshot(instanceAt(server.endpoint), { shard: 0 }, controller.signal))).rejects.toBe(
+      "enough",
+    );
   });
 
   it("is refused by a server that knows no rdb-only replicas", async () => {
@@ -150,7 +155,7 @@ describe("a snapshot", () => {
       socket.write(`${answers[known]}\r\n`);
     });
     started.push(old);
-    await expect(collect(valkey.snapshot(instanceAt(old.endpoint), 0, calm()))).rejects.toMatchObject({
+    await expect(collect(valkey.snapshot(instanceAt(old.endpoint), { shard: 0 }, calm()))).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("rdb-only"),
     });
@@ -179,7 +184,7 @@ describe("a snapshot", () => {
   });
 
   it("of a shard that there is not is refused", async () => {
-    await expect(collect(valkey.snapshot(instanceAt("127.0.0.1:1"), 1, calm()))).rejects.toMatchObject({
+    await expect(collect(valkey.snapshot(instanceAt("127.0.0.1:1"), { shard: 1 }, calm()))).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
     });
   });

@@ -35,7 +35,7 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
     const keys: number[] = [];
     const instance = instanceAt(nodes[1]?.endpoint ?? "", { mode: "CLUSTER" });
     for (const shard of [0, 1]) {
-      const file = await collect(valkey.snapshot(instance, shard, calm()));
+      const file = await collect(valkey.snapshot(instance, { shard }, calm()));
       keys.push((await check([file])).keys);
     }
     expect(keys).toEqual([1, 2]);
@@ -45,7 +45,7 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
     const fullSyncs = async () =>
       Number(/sync_full:(\d+)/.exec(String(await send(nodes[2]?.endpoint ?? "", ["INFO", "stats"])))?.[1]);
     const before = await fullSyncs();
-    await collect(valkey.snapshot(first(), 1, calm()));
+    await collect(valkey.snapshot(first(), { shard: 1 }, calm()));
     expect(await fullSyncs()).toBe(before + 1);
   });
 
@@ -56,7 +56,9 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
   });
 
   it("has no shard 2", async () => {
-    await expect(collect(valkey.snapshot(first(), 2, calm()))).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+    await expect(collect(valkey.snapshot(first(), { shard: 2 }, calm()))).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+    });
   });
 
   it("is refused as an instance without cluster mode", async () => {
@@ -67,7 +69,7 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
   });
 
   it("is no target for a load yet", async () => {
-    const file = await sourceOf(await collect(valkey.snapshot(first(), 0, calm())));
+    const file = await sourceOf(await collect(valkey.snapshot(first(), { shard: 0 }, calm())));
     await expect(valkey.load(first(), file, firstAttempt, calm())).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });
 
@@ -117,7 +119,7 @@ describe("a cluster of one node", () => {
       await send(node.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 16_001, 16_383]);
       await clusterIsUp([node]);
       await send(node.endpoint, ["SET", "a", "1"], ["SET", "b", "2"]);
-      const file = await sourceOf(await collect(valkey.snapshot(instance, 0, calm())));
+      const file = await sourceOf(await collect(valkey.snapshot(instance, { shard: 0 }, calm())));
       await send(node.endpoint, ["FLUSHALL"]);
       const { databases } = await valkey.load(instance, file, firstAttempt, calm());
       expect(databases).toEqual({ 0: { keys: 2, expires: 0 } });

@@ -33,12 +33,12 @@ export const check = command({
 });
 
 async function checkFile(backup: Backup, file: BackupFile, objects: Objects, session: Session): Promise<void> {
-  const { fileName, createTime: _, generation: _generation, crc32c: _crc32c, ...recorded } = file;
+  const { fileName } = file;
   const stored = await storedFile(backup, file, objects);
   session.say(`reading ${fileName}, ${sizeText(stored.sizeBytes)}`);
   const found = factsOf(await readWhole(stored, objects, session));
-  for (const [fact, expected] of Object.entries(recorded))
-    if (!isDeepStrictEqual(found[fact as keyof typeof found], expected))
+  for (const [fact, value] of Object.entries(found))
+    if (!isDeepStrictEqual(file[fact as keyof typeof found], value))
       throw new StatusError(
         "DATA_LOSS",
         `gs://${stored.bucket}/${stored.object}: its ${fact} is not what was recorded`,

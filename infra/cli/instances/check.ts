@@ -50,7 +50,7 @@ async function probe(
   }
   const rest: [Probe["name"], () => Promise<Pick<Probe, "state" | "message">>][] = [
     ["mode", async () => ok(`${instance.mode}, shards: ${await valkey.shardCount(instance, signal)}`)],
-    ["snapshot", async () => ok(await begins(valkey.snapshot(instance, 0, signal)))],
+    ["snapshot", async () => ok(await begins(valkey.snapshot(instance, { shard: 0 }, signal)))],
     ["restore", async () => rightsText(await deniedToRestore(instance, signal))],
   ];
   for (const [name, attempt] of rest) {
