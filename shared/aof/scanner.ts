@@ -74,6 +74,11 @@ export class AofScanner {
     return this.#offset;
   }
 
+  /** Where the command or remark began that is passing, or was the last to pass. */
+  get start(): number {
+    return this.#start;
+  }
+
   /** Whether all that was begun is complete. */
   get isAtBorder(): boolean {
     return this.#state === expect.command;
