@@ -8,6 +8,7 @@ import type { Checkpoint } from "../rdb/reader.ts";
 import { records } from "../rdb/records.ts";
 import { markAt, stretchLeft } from "../rdb/stretch.ts";
 import { writeRdb } from "../rdb/writer.ts";
+import { beginReplay, decodeText, encodeText, endReplay, type MemoryStrings, replay, replayMark } from "./replay.ts";
 
 type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
 
@@ -36,6 +37,8 @@ export interface MemoryValkey extends Valkey {
 /** Valkey in memory. Its snapshots are real RDB files of version 11, in chunks of `chunkBytes`. */
 export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } = {}): MemoryValkey {
   const servers = new Map<string, MemoryServer>();
+  /** Who replays into a server: whoever came last has cut off the others. */
+  const replayers = new WeakMap<MemoryServer, object>();
 
   function find({ endpoint }: Instance): MemoryServer {
     const server = servers.get(endpoint);
@@ -74,6 +77,19 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
       }
     },
     load: async (instance, source, options, signal) => await loadInto(find(instance), source, options, signal),
+    beginReplay: async (instance, operation) => beginReplay(stringsOf(find(instance)), operation),
+    replayMark: async (instance, operation) => replayMark(stringsOf(find(instance)), operation),
+    async replay(instance, logs, options, signal) {
+      const server = find(instance);
+      const self = {};
+      const confirm = async () => {
+        await options.confirm();
+        replayers.set(server, self);
+      };
+      const isFenced = () => replayers.get(server) !== self || servers.get(instance.endpoint) !== server;
+      await replay(stringsOf(server), logs, { ...options, confirm }, isFenced, signal);
+    },
+    endReplay: async (instance, operation) => endReplay(stringsOf(find(instance)), operation),
   };
 }
 
@@ -214,6 +230,16 @@ function put(
   const { keys, expires } = result.databases[db] ?? { keys: 0, expires: 0 };
   result.databases[db] = { keys: keys + 1, expires: expires + (expireTimeMs === -1 ? 0 : 1) };
 }
+
+/** The strings of its first shard. */
+const stringsOf = ({ shards: [shard] }: MemoryServer): MemoryStrings => ({
+  get(db, key) {
+    const found = shard?.get(keyName(db, key));
+    return found === undefined ? undefined : decodeText(found.value);
+  },
+  set: (db, key, value) => void shard?.set(keyName(db, key), { type: 0, expireTimeMs: -1, value: encodeText(value) }),
+  remove: (db, key) => void shard?.delete(keyName(db, key)),
+});
 
 /** The name under which a server in memory keeps a key. */
 export const keyName = (db: number, key: string): string => `${db}:${Buffer.from(key).toString("hex")}`;

@@ -4,6 +4,8 @@ import { addressOf, type ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
+import { replay } from "./replay.ts";
+import { beginReplay, endReplay, replayMark } from "./replay-mark.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
 import { countShards, nodeOf, primariesOf } from "./topology.ts";
 
@@ -47,5 +49,13 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       }
       return load(address, source, options, signal, patience);
     },
+    beginReplay: async (instance, operation, signal) =>
+      beginReplay(await addressOf(instance, resolveSecret), operation, signal),
+    replayMark: async (instance, operation, signal) =>
+      replayMark(await addressOf(instance, resolveSecret), operation, signal),
+    replay: async (instance, logs, options, signal) =>
+      replay(await addressOf(instance, resolveSecret), logs, options, signal, patience),
+    endReplay: async (instance, operation, signal) =>
+      endReplay(await addressOf(instance, resolveSecret), operation, signal),
   };
 }
