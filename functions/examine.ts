@@ -1,19 +1,23 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import type { Check } from "../shared/backup/check.ts";
-import type { RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
+import type { FoundTarget, RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
 import { preflight } from "../shared/backup/preflight.ts";
+import { lanesInto, partsOf } from "../shared/backup/restore-plan.ts";
 import type { Shape } from "../shared/backup/shape.ts";
-import type { Objects, Ports } from "../shared/pipeline/ports.ts";
+import type { Objects, Ports, Server } from "../shared/pipeline/ports.ts";
 import { libraryNameOf } from "../shared/rdb/function-library.ts";
 import { records } from "../shared/rdb/records.ts";
+import type { SourceFile } from "./source.ts";
 
 /** What a restore is to load. */
 interface Source {
   name: string;
-  files: RestoreFile[];
+  files: SourceFile[];
   /** The shape of the Backup; files from a bucket have none. */
   wanted: Shape | undefined;
   allowShrink: boolean;
+  /** How many parts are loaded at once; absent: as many as the target's shards suggest. */
+  maxParallelLoads?: number | undefined;
 }
 
 /** What the preflight found, and what would be loaded. */
@@ -22,22 +26,43 @@ export interface Examined {
   plan: RestorePlan;
 }
 
-/** Asks the target all that decides whether it can take the files. Changes nothing there. */
+/** Asks the target all that decides whether it can take the files, and cuts them into parts. Changes nothing there. */
 export async function examine(
   instance: Instance,
-  { name, files, wanted, allowShrink }: Source,
+  { name, files: found, wanted, allowShrink, maxParallelLoads }: Source,
   { valkey, objects, log }: Ports,
   signal: AbortSignal,
 ): Promise<Examined> {
   const target = await valkey.describe(instance, signal);
-  const { runId, expiredKeys, functionCount, functionLibraries = [] } = target;
+  const files = found.map(({ file }) => file);
+  const { functionLibraries = [] } = target;
   const shardCount = target.mode === instance.mode ? await valkey.shardCount(instance, signal) : undefined;
   const libraries = functionLibraries.length > 0 ? await librariesOf(files[0], objects, signal) : undefined;
   const checks = preflight({ files, libraries, wanted, registered: instance, allowShrink, target, shardCount });
   const failed = checks.filter(({ result }) => result === "FAIL").map((check) => check.name);
   log("INFO", "examined", { instance: instance.name, failed });
-  const found = { runId, expiredKeys, ...(functionCount !== undefined && { functionCount }) };
-  return { checks, plan: { source: name, files, target: found, loaded: [] } };
+  const lanes = maxParallelLoads ?? lanesInto(shardCount ?? 1);
+  const parts = partsOf(
+    found.map(({ file: { sizeBytes }, index }) => ({ sizeBytes, index })),
+    lanes,
+  );
+  const counts = { askedCount: Math.min(lanes, parts.length), loadedCount: 0, loaded: [] };
+  return { checks, plan: { source: name, files: files.map(slim), parts, ...counts, target: asFound(target) } };
+}
+
+/** Types are for the preflight alone: what is left of many files has to fit into the Operation. */
+function slim(file: RestoreFile): RestoreFile {
+  const databases = Object.entries(file.databases).map(([database, counts]) => [database, { ...counts, types: {} }]);
+  return { ...file, databases: Object.fromEntries(databases) };
+}
+
+function asFound({ runId, expiredKeys, functionCount, shards }: Server): FoundTarget {
+  return {
+    runId,
+    expiredKeys,
+    ...(functionCount !== undefined && { functionCount }),
+    ...(shards && { shards: shards.map((shard) => ({ runId: shard.runId, expiredKeys: shard.expiredKeys })) }),
+  };
 }
 
 /** The names of a file's function libraries; they stand before its keys, so little of it is read. */

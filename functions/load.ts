@@ -1,12 +1,18 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import type { Operation, PartResult } from "../shared/backup/operation.ts";
+import { advanced } from "../shared/backup/restore-plan.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { LoadMark } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
+import { afterParts } from "./after-parts.ts";
 
-/** Loads one part of a restore; the one that completes the set asks for verification. */
+/**
+ * Loads one part of a restore, and goes on from its last mark where an attempt has ended. Its commit asks for the next part of its lane;
+ * the one that completes the set for what follows.
+ */
 export const load = step<"part.v1.requested", PartResult>({
   on: "part.v1.requested",
+  goesOn: true,
 
   async run(work, { store, objects, valkey, clock }, signal) {
     const { instance, part } = work.data;
@@ -14,31 +20,43 @@ export const load = step<"part.v1.requested", PartResult>({
       store.get<Operation>(work.operation),
       store.get<Instance>(instance),
     ]);
-    const file = operation?.data.plan?.files[part];
+    const plan = operation?.data.plan;
+    const { file: place = -1, stretch } = plan?.parts[part] ?? {};
+    const file = plan?.files[place];
     if (file === undefined || target === undefined)
       throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${work.operation} is gone`);
-    const source = { facts: file, read: (range: Range, reading: AbortSignal) => objects.read(file, range, reading) };
+    const startOffset = stretch?.startOffset ?? 0;
+    const sizeBytes = (stretch?.endOffset ?? file.sizeBytes) - startOffset;
+    const source = {
+      facts: file,
+      ...(stretch && { stretch }),
+      read: (range: Range, reading: AbortSignal) => objects.read(file, range, reading),
+    };
     const options = {
       operation: work.operation.slice("operations/".length),
       part,
       epoch: work.epoch,
       confirm: () => work.renew(),
+      // What an earlier attempt has written behind its last mark is there.
       replace: work.attempt > 1,
       now: () => clock.now(),
-      withFunctions: part === 0,
-      onProgress: ({ offset }: LoadMark) => work.progress(offset, file.sizeBytes),
+      // Each library stands in one stretch of the first file.
+      withFunctions: place === 0,
+      ...(work.resume !== undefined && { from: JSON.parse(work.resume) as LoadMark }),
+      onProgress: (mark: LoadMark) => work.progress(mark.offset - startOffset, sizeBytes, JSON.stringify(mark)),
     };
     const loaded = await valkey.load(target.data, source, options, signal).catch((error) => {
       throw damagedOnTheWay(error, work.attempt);
     });
-    return { part, ...loaded, sizeBytes: file.sizeBytes };
+    return { part, ...loaded, sizeBytes };
   },
 
   async commit({ data: { instance } }, result, change) {
-    const { plan } = change.operation;
-    if (plan === undefined) throw new StatusError("ABORTED", `${change.operation.name} has no plan`);
-    plan.loaded = [...plan.loaded.filter(({ part }) => part !== result.part), result];
-    if (plan.loaded.length === plan.files.length) change.ask("verification.v1.requested", { instance });
+    if (change.operation.plan === undefined) throw new StatusError("ABORTED", `${change.operation.name} has no plan`);
+    const { plan, next, isComplete } = advanced(change.operation.plan, result);
+    change.operation.plan = plan;
+    if (next !== undefined) change.ask("part.v1.requested", { instance, part: next }, next);
+    if (isComplete) afterParts(change, instance);
   },
 });
 

@@ -1,25 +1,22 @@
-import type { Backup, Instance } from "../shared/backup/backup.ts";
+import type { Instance } from "../shared/backup/backup.ts";
 import { refusalOf } from "../shared/backup/check.ts";
-import { fileObject, instanceIdOf, instanceName, manifestObject, parseObjectUri } from "../shared/backup/name.ts";
-import type { Operation, RestoreFile } from "../shared/backup/operation.ts";
-import type { Shape } from "../shared/backup/shape.ts";
+import { instanceIdOf, instanceName } from "../shared/backup/name.ts";
+import type { Operation } from "../shared/backup/operation.ts";
 import { assertReadable } from "../shared/backup/transition.ts";
-import { asStatusError, StatusError } from "../shared/error.ts";
+import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { existing } from "../shared/pipeline/existing.ts";
-import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
+import type { Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { sizeOf } from "../shared/pipeline/stream.ts";
 import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
-import { readManifest } from "../shared/pipeline/vault.ts";
-import { check } from "../shared/rdb/check.ts";
-import { factsOf } from "../shared/rdb/facts.ts";
 import { type Examined, examine } from "./examine.ts";
+import { filesOf, placesOf, readFiles } from "./source.ts";
 
 /** A restore that somebody asked for: of a backup, or of RDB files in a bucket. A dry run of it ends with its checks. */
 export const restore = step<"restore.v1.requested", Examined>({
   on: "restore.v1.requested",
+  goesOn: true,
 
   async admit({ data: { instance, backup, dryRun } }, change) {
     if (dryRun) await assertFree(change, change.operation.dryRunTarget ?? (await registered(change, instance)));
@@ -27,14 +24,17 @@ export const restore = step<"restore.v1.requested", Examined>({
     if (backup !== undefined) await pin(change, backup);
   },
 
-  async run({ data, operation, progress }, ports, signal) {
-    const { instance, backup, gcsSourceUris = [], allowShrink = false } = data;
+  async run(work, ports, signal) {
+    const { instance, backup, gcsSourceUris = [], allowShrink = false, maxParallelLoads } = work.data;
     const { files, wanted } =
       backup === undefined
-        ? { files: await filesAt(gcsSourceUris, ports.objects, progress, signal), wanted: undefined }
-        : await filesOf(backup, ports);
-    const source = { name: backup ?? gcsSourceUris.join(" "), files, wanted, allowShrink };
-    return await examine(await targetIn(operation, instance, ports.store), source, ports, signal);
+        ? {
+            files: await readFiles(await placesOf(gcsSourceUris, ports.objects), work, ports, signal),
+            wanted: undefined,
+          }
+        : await filesOf(backup, ports, signal);
+    const source = { name: backup ?? gcsSourceUris.join(" "), files, wanted, allowShrink, maxParallelLoads };
+    return await examine(await targetIn(work.operation, instance, ports.store), source, ports, signal);
   },
 
   async commit({ data: { instance, dryRun = false } }, examined, change) {
@@ -50,11 +50,16 @@ export const restoreLanded = step<"object.v1.finalized", Examined>({
     await takeTarget(change, targetNamedBy(bucket, object, settings.inboxBucket));
   },
 
-  async run({ data: { bucket, object, generation }, operation, progress }, ports, signal) {
+  async run(work, ports, signal) {
+    const { bucket, object, generation } = work.data;
     const instanceId = targetNamedBy(bucket, object, ports.settings.inboxBucket);
-    const files = [await readFile({ bucket, object, generation }, ports.objects, progress, signal)];
-    const source = { name: `gs://${bucket}/${object}`, files, wanted: undefined, allowShrink: false };
-    return await examine(await targetIn(operation, instanceId, ports.store), source, ports, signal);
+    const name = `gs://${bucket}/${object}`;
+    const [place] = await placesOf([name], ports.objects);
+    if (place?.generation !== generation)
+      throw new StatusError("FAILED_PRECONDITION", `${name} was replaced since: what is there now asks for itself`);
+    const files = await readFiles([place], work, ports, signal);
+    const source = { name, files, wanted: undefined, allowShrink: false };
+    return await examine(await targetIn(work.operation, instanceId, ports.store), source, ports, signal);
   },
 
   async commit({ data: { bucket, object } }, examined, change, { settings }) {
@@ -85,69 +90,6 @@ function targetNamedBy(bucket: string, object: string, inbox: string): string {
   }
 }
 
-/** The files of a backup, as its manifest and the bucket agree on them, and the shape of what they were taken of. */
-async function filesOf(backup: string, { store, objects }: Ports): Promise<{ files: RestoreFile[]; wanted: Shape }> {
-  const doc = await store.get<Backup>(backup);
-  if (doc === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
-  const { bucket } = doc.data;
-  const found = await objects.stat(bucket, manifestObject(backup));
-  if (found === undefined)
-    throw new StatusError("DATA_LOSS", `${backup} has no manifest in gs://${bucket}: it cannot be restored`);
-  const manifest = await readManifest(found, backup, objects);
-  const files: RestoreFile[] = [];
-  for (const { fileName, createTime: _, crc32c, generation, ...facts } of manifest.backupFiles) {
-    const object = fileObject(backup, Number.parseInt(fileName, 10));
-    const stored = await objects.stat(bucket, object);
-    if (stored?.generation !== generation || stored.crc32c !== crc32c || stored.sizeBytes !== facts.sizeBytes)
-      throw new StatusError(
-        "DATA_LOSS",
-        `gs://${bucket}/${object} is not as the manifest names it: it cannot be restored`,
-      );
-    files.push({ bucket, object, generation, ...facts });
-  }
-  return { files, wanted: manifest };
-}
-
-async function filesAt(
-  uris: readonly string[],
-  objects: Objects,
-  progress: (doneBytes: number) => void,
-  signal: AbortSignal,
-): Promise<RestoreFile[]> {
-  const files: RestoreFile[] = [];
-  for (const uri of uris) {
-    const { bucket, object } = parseObjectUri(uri);
-    const found = await objects.stat(bucket, object).catch((cause) => missing(uri, bucket, objects, cause));
-    if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${uri}`);
-    files.push(await readFile(found, objects, progress, signal));
-  }
-  return files;
-}
-
-/**
- * A bucket that a person named and that is not there is theirs to mend, and no trouble that passes. It is asked for only after a
- * failure: whoever may read a bucket's files need not be allowed to describe it.
- */
-async function missing(uri: string, bucket: string, objects: Objects, cause: unknown): Promise<never> {
-  const isMissing = await objects.describe(bucket).then(
-    () => false,
-    (error) => asStatusError(error).code === "NOT_FOUND",
-  );
-  if (isMissing) throw new StatusError("NOT_FOUND", `there is no ${uri}: its bucket does not exist`, { cause });
-  throw cause;
-}
-
-/** Reads a file whole before anything is touched: a damaged one is refused here. */
-async function readFile(
-  found: Pick<ObjectInfo, "bucket" | "object" | "generation">,
-  objects: Objects,
-  progress: (doneBytes: number) => void,
-  signal: AbortSignal,
-): Promise<RestoreFile> {
-  const { bucket, object, generation } = found;
-  return { bucket, object, generation, ...factsOf(await check(sizeOf(objects.read(found, {}, signal), progress))) };
-}
-
 /** The instance to restore into: the registered one, or the one that a dry run brought with it. */
 async function targetIn(operation: string, instanceId: string, store: Ports["store"]): Promise<Instance> {
   const brought = (await store.get<Operation>(operation))?.data.dryRunTarget;
@@ -167,5 +109,5 @@ async function conclude(change: Change, instanceId: string, { checks, plan }: Ex
   }
   if (isDry) return await change.end({ response: { instance, checks: checks.length } });
   change.operation.plan = plan;
-  for (const part of plan.files.keys()) change.ask("part.v1.requested", { instance, part }, part);
+  for (let part = 0; part < plan.askedCount; part++) change.ask("part.v1.requested", { instance, part }, part);
 }

@@ -1,5 +1,5 @@
 import type { Instance } from "../shared/backup/backup.ts";
-import { compare, loadedDatabases } from "../shared/backup/comparison.ts";
+import { compare, compareFiles, loadedDatabases } from "../shared/backup/comparison.ts";
 import type { Operation, RestorePlan } from "../shared/backup/operation.ts";
 import { StatusError } from "../shared/error.ts";
 import { step } from "../shared/pipeline/step.ts";
@@ -13,7 +13,7 @@ export const verify = step<"verification.v1.requested", RestorePlan>({
     const plan = request?.data.plan;
     if (plan === undefined || target === undefined)
       throw new StatusError("NOT_FOUND", `${data.instance} or the plan of ${operation} is gone`);
-    const complaints = compare(plan, await valkey.describe(target.data, signal));
+    const complaints = [...compareFiles(plan), ...compare(plan, await valkey.describe(target.data, signal))];
     if (complaints.length > 0)
       throw new StatusError(
         "DATA_LOSS",
@@ -23,16 +23,16 @@ export const verify = step<"verification.v1.requested", RestorePlan>({
   },
 
   async commit({ data: { instance } }, plan, change) {
-    const sum = (of: (part: RestorePlan["loaded"][number]) => number): number =>
-      plan.loaded.reduce((total, part) => total + of(part), 0);
+    const sum = (of: (file: RestorePlan["loaded"][number]) => number): number =>
+      plan.loaded.reduce((total, file) => total + of(file), 0);
     const keys = Object.values(loadedDatabases(plan)).reduce((total, database) => total + database.keys, 0);
     change.say("instance.v1.restored", { instance, source: plan.source });
     const response = {
       instance,
       keys,
-      expiredKeys: sum((part) => part.expiredKeys),
-      functions: Math.max(0, ...plan.loaded.map((part) => part.functions)),
-      sizeBytes: sum((part) => part.sizeBytes),
+      expiredKeys: sum((file) => file.expiredKeys),
+      functions: sum((file) => file.functions),
+      sizeBytes: sum((file) => file.sizeBytes),
     };
     await change.end({ response });
   },

@@ -181,6 +181,15 @@ export interface BackupFile extends RdbFacts {
   /** When the snapshot was asked for, and when its last byte was stored: the file shows an instant between the two. */
   snapshotStartTime?: string;
   snapshotEndTime?: string;
+  /** Where it can be cut: the object beside it. Absent: it is loaded whole. */
+  index?: StoredIndex;
+}
+
+/** An index as it was stored. */
+export interface StoredIndex {
+  generation: string;
+  crc32c: string;
+  sizeBytes: number;
 }
 
 /** What reading a whole RDB file tells: `rdb/reader.ts` makes it. */

@@ -1,4 +1,4 @@
-import type { RestorePlan } from "./operation.ts";
+import type { FoundTarget, Loaded, RestorePlan } from "./operation.ts";
 
 /** What the target holds after a restore. */
 export interface Found {
@@ -7,7 +7,44 @@ export interface Found {
   /** Absent: the server does not tell. */
   functionCount?: number;
   databases: Record<string, { keys: number; expires: number }>;
+  /** Of a cluster, whose sums stand above: each primary. */
+  shards?: { runId: string; expiredKeys: number }[];
 }
+
+/**
+ * Whether every record of every file was read exactly once, its functions too: what the parts of a file created, with what had expired,
+ * is what the file holds. What was read twice or not at all by a part is told here, whatever the target has made of it.
+ */
+export function compareFiles({ files, loaded }: Pick<RestorePlan, "files" | "loaded">): string[] {
+  const complaints: string[] = [];
+  for (const [n, { bucket, object, databases, functions }] of files.entries()) {
+    const found = loaded.find(({ file }) => file === n) ?? nothing;
+    const name = `gs://${bucket}/${object}`;
+    let missing = 0;
+    for (const database of new Set([...Object.keys(databases), ...Object.keys(found.databases)])) {
+      const held = databases[database] ?? { keys: 0, expires: 0 };
+      const created = found.databases[database] ?? { keys: 0, expires: 0 };
+      const [lasting, wanted] = [created.keys - created.expires, held.keys - held.expires];
+      if (lasting !== wanted)
+        complaints.push(
+          `of ${name} ${lasting} keys without expiry were loaded into database ${database}, it holds ${wanted}`,
+        );
+      if (created.expires > held.expires)
+        complaints.push(
+          `of ${name} ${created.expires} keys with expiry were loaded into database ${database}, it holds ${held.expires}`,
+        );
+      missing += held.expires - created.expires;
+    }
+    if (missing !== found.expiredKeys)
+      complaints.push(`of ${name} ${missing} keys with expiry were not loaded, ${found.expiredKeys} had expired`);
+    const libraries = n === 0 ? functions : 0; // every shard's file holds all of them
+    if (found.functions !== libraries)
+      complaints.push(`of ${name} ${found.functions} function libraries were loaded, expected ${libraries}`);
+  }
+  return complaints;
+}
+
+const nothing: Omit<Loaded, "sizeBytes"> = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
 
 /**
  * What is wrong with a restored target; nothing, if it holds what was loaded. Keys without expiry are compared exactly. Of
@@ -29,12 +66,20 @@ export function compare(plan: RestorePlan, found: Found): string[] {
   }
   for (const database of Object.keys(found.databases))
     if (!(database in loadedDatabases(plan))) complaints.push(`database ${database} holds keys that were not loaded`);
-  const expired = found.runId === plan.target.runId ? found.expiredKeys - plan.target.expiredKeys : 0;
+  const expired = expiredSince(plan.target, found);
   const soon = plan.loaded.reduce((sum, part) => sum + part.soonExpiredKeys, 0);
   if (missing > expired + soon)
     complaints.push(`${missing} keys with expiry are missing, ${expired} have expired since`);
   complaints.push(...compareFunctions(plan, found.functionCount));
   return complaints;
+}
+
+/** How many keys have expired since; a server that was restarted cannot say, of a cluster each for itself. */
+function expiredSince(before: FoundTarget, found: Found): number {
+  const earlier = before.shards ?? [before];
+  const known = new Map(earlier.map(({ runId, expiredKeys }) => [runId, expiredKeys]));
+  const now = found.shards ?? [found];
+  return now.reduce((sum, { runId, expiredKeys }) => sum + expiredKeys - (known.get(runId) ?? expiredKeys), 0);
 }
 
 /** Libraries are counted exactly: those that were there before and those that were loaded. Not where a count is unknown. */

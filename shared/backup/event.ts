@@ -155,6 +155,8 @@ export const events = {
         .optional(),
       dryRun: z.boolean().optional(),
       allowShrink: z.boolean().optional(),
+      /** How many parts are loaded at once at most. */
+      maxParallelLoads: z.int().min(1).max(100).optional(),
       requestId,
     })
     .refine((data) => (data.backup === undefined) !== (data.gcsSourceUris === undefined), {

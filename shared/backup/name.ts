@@ -25,6 +25,9 @@ export const fileObject = (backup: string, shard: number): string => `${backup}/
 /** Memorystore's BackupFile.fileName. */
 export const fileName = (shard: number): string => `${shard}.rdb`;
 
+/** The object that says where a shard's file can be cut: see `FileIndex`. */
+export const indexObject = (backup: string, shard: number): string => `${backup}/${shard}.index.json`;
+
 /** The object that is written last: without it a backup is not restorable and not counted. */
 export const manifestObject = (backup: string): string => `${backup}/manifest.json`;
 
@@ -76,7 +79,7 @@ export function parseCollectionName(name: string): string {
   return instanceIdOf(instanceId);
 }
 
-/** An object of a backup: the backup's name, and the shard whose file it is, or none for the manifest. */
+/** An object of a backup: the backup's name, and the shard whose file or index it is, or none for the manifest. */
 export interface ObjectPlace {
   backup: string;
   shard?: number;
@@ -84,7 +87,7 @@ export interface ObjectPlace {
 
 /** Takes the name of an object in the vault apart; `undefined` for every name that is not exactly one of those we write. */
 export function parseObjectName(object: string): ObjectPlace | undefined {
-  const found = /^([^/]+\/[^/]+\/[^/]+\/[^/]+)\/(?:manifest\.json|(0|[1-9]\d{0,2})\.rdb)$/.exec(object);
+  const found = /^([^/]+\/[^/]+\/[^/]+\/[^/]+)\/(?:manifest\.json|(0|[1-9]\d{0,2})\.(?:rdb|index\.json))$/.exec(object);
   const [, backup = "", shard] = found ?? [];
   try {
     parseBackupName(backup);

@@ -104,13 +104,27 @@ export interface Lease {
   expireTime: string;
 }
 
-/** What a restore will load, fixed before anything is touched. */
+/** What a restore will load, fixed before anything is touched, and how far it is. */
 export interface RestorePlan {
   source: string;
   files: RestoreFile[];
-  /** The target as it was found: a server that restarted meanwhile has another runId; one may not tell its functions. */
-  target: { runId: string; expiredKeys: number; functionCount?: number };
-  loaded: PartResult[];
+  /** What is loaded by one message each, in the order in which they are asked for. */
+  parts: RestorePart[];
+  /** How many parts were asked for, and how many are loaded: between the two are those on their way. */
+  askedCount: number;
+  loadedCount: number;
+  target: FoundTarget;
+  /** What was loaded of each file of which anything was. */
+  loaded: LoadedFile[];
+}
+
+/** The target as it was found: a server that restarted meanwhile has another runId; one may not tell its functions. */
+export interface FoundTarget {
+  runId: string;
+  expiredKeys: number;
+  functionCount?: number;
+  /** Of a cluster: each primary. */
+  shards?: { runId: string; expiredKeys: number }[];
 }
 
 export interface RestoreFile extends RdbFacts {
@@ -119,9 +133,21 @@ export interface RestoreFile extends RdbFacts {
   generation: string;
 }
 
-/** What loading one part came to. */
-export interface PartResult {
-  part: number;
+/** What one message loads: a file of the plan, or a stretch of it between two record borders. */
+export interface RestorePart {
+  /** Its place in the plan's list. */
+  file: number;
+  /** Absent: the file whole. `endOffset` absent: to its end. `database`: the one selected where it begins; `crc64`: see `FileIndex`. */
+  stretch?: {
+    startOffset: number;
+    endOffset?: number;
+    database: number;
+    crc64: { before: string; after: string };
+  };
+}
+
+/** What loading came to. */
+export interface Loaded {
   /** Created keys and, of them, those with an expiry, for each database. */
   databases: Record<string, { keys: number; expires: number }>;
   /** Keys whose time had passed, not created. */
@@ -130,4 +156,15 @@ export interface PartResult {
   soonExpiredKeys: number;
   functions: number;
   sizeBytes: number;
+}
+
+/** What loading one part came to. */
+export interface PartResult extends Loaded {
+  part: number;
+}
+
+/** What the loaded parts of one file sum up to. */
+export interface LoadedFile extends Loaded {
+  /** Its place in the plan's list. */
+  file: number;
 }

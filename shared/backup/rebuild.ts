@@ -27,12 +27,15 @@ const checked = (check: (name: string) => unknown) =>
       }
     }, "malformed");
 
+const generation = z.string().regex(/^[1-9]\d{0,19}$/);
+const crc32c = z.string().regex(/^[A-Za-z0-9+/]{6}==$/);
+
 /** Every fact of a file: whoever adds one to the model is led here by the compiler. */
 const file = z.strictObject({
   fileName: text,
   createTime: time,
-  generation: z.string().regex(/^[1-9]\d{0,19}$/),
-  crc32c: z.string().regex(/^[A-Za-z0-9+/]{6}==$/),
+  generation,
+  crc32c,
   slots: z
     .string()
     .max(2000)
@@ -59,6 +62,7 @@ const file = z.strictObject({
   moduleTypes: z.array(text),
   slotImports: count,
   usedMemoryBytes: count.exactOptional(),
+  index: z.strictObject({ generation, crc32c, sizeBytes: count }).exactOptional(),
 } satisfies Record<keyof BackupFile, z.ZodType>);
 
 const shape = z.strictObject({

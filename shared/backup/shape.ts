@@ -19,7 +19,6 @@ export function checkMode(registered: Shape["mode"], found: Shape["mode"]): Find
 /** `found`: counted at the server; absent where it does not run as registered. `wanted`: the Backup's count. */
 export function checkShards(wanted: number | undefined, found: number | undefined, allowShrink: boolean): Finding {
   if (found === undefined) return unknown("the shards of a target in another mode than its own are not counted");
-  if (found > 1) return fail(`the target has ${found} shards: restoring into a cluster of several is not supported`);
   return checkCount("shards", wanted, found, allowShrink);
 }
 

@@ -26,6 +26,8 @@ export interface Settings {
   vaultBucket: string;
   /** The bucket whose files are restored. */
   inboxBucket: string;
+  /** How far apart the places are where a file can be cut into parts; 64 MiB where absent. */
+  borderBytes?: number;
 }
 
 export interface Clock {
@@ -210,6 +212,8 @@ export interface LoadMark {
   database: number;
   /** The running CRC64 of all bytes before it, 16 hexadecimal digits; empty where it was not reckoned. */
   crc64: string;
+  /** The target's, as it was then: another one may lack what was answered, so that the load begins anew. */
+  runId?: string;
   /** The counts up to there. */
   result: LoadResult;
 }

@@ -3,6 +3,7 @@ import type { Address } from "./address.ts";
 import { type Ask, withClient } from "./connect.ts";
 import { ifAllowed } from "./describe.ts";
 import type { Link } from "./link.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 export interface Attempt {
   operation: string;
@@ -12,28 +13,39 @@ export interface Attempt {
   confirm(): Promise<void>;
 }
 
+/** A link to a node that a load writes to. */
+export interface FencedNode {
+  address: Address;
+  link: Link;
+}
+
 /**
- * Names the link by its operation and epoch, then kills the connections of earlier epochs: what they had sent and the
- * server had not begun is dropped. As everyone takes a name before looking, of two attempts at least one sees the other;
- * a later one there already is ABORTED. A server that allows no CLIENT commands is loaded unfenced.
+ * Names each link by its operation and epoch, then kills the connections of earlier epochs, at every node: what they had
+ * sent and the server had not begun is dropped. As everyone takes all of its names before looking, of two attempts at
+ * least one sees the other; a later one there already is ABORTED. A server that allows no CLIENT commands is loaded unfenced.
  */
-export async function fence(link: Link, address: Address, attempt: Attempt, signal: AbortSignal): Promise<void> {
-  const { operation, epoch } = attempt;
-  const isNamed = await ifAllowed(link.ask("CLIENT", "SETNAME", connectionName(attempt)));
-  // Whoever takes over from here on sees the name; whoever has taken over already is why this throws.
-  await attempt.confirm();
-  if (isNamed === undefined) return;
-  await withClient(address, signal, async (ask) => {
-    const clients = await connectionsAt(ask);
-    const own = clients.filter((client) => isSamePart(client, attempt));
-    const later = own.find((client) => client.epoch > epoch);
-    if (later !== undefined) {
-      const message = `attempt ${later.epoch} of ${operation} writes to ${address.endpoint}, this was ${epoch}`;
-      throw new StatusError("ABORTED", message);
-    }
-    const strangers = clients.filter((client) => client.operation !== operation);
-    await kill(ask, [...strangers, ...own.filter((client) => client.epoch < epoch)]);
+export async function fence(nodes: readonly FencedNode[], attempt: Attempt, signal: AbortSignal): Promise<void> {
+  const name = connectionName(attempt);
+  const named = await sideBySide(nodes, async ({ address, link }) => {
+    const isNamed = await ifAllowed(link.ask("CLIENT", "SETNAME", name));
+    return isNamed === undefined ? [] : [address];
   });
+  // Whoever takes over from here on sees the names; whoever has taken over already is why this throws.
+  await attempt.confirm();
+  await sideBySide(named.flat(), (address) => withClient(address, signal, (ask) => clear(ask, address, attempt)));
+}
+
+async function clear(ask: Ask, { endpoint }: Address, attempt: Attempt): Promise<void> {
+  const { operation, epoch } = attempt;
+  const clients = await connectionsAt(ask);
+  const own = clients.filter((client) => isSamePart(client, attempt));
+  const later = own.find((client) => client.epoch > epoch);
+  if (later !== undefined) {
+    const message = `attempt ${later.epoch} of ${operation} writes to ${endpoint}, this was ${epoch}`;
+    throw new StatusError("ABORTED", message);
+  }
+  const strangers = clients.filter((client) => client.operation !== operation);
+  await kill(ask, [...strangers, ...own.filter((client) => client.epoch < epoch)]);
 }
 
 /** How long dropping what was sent may hold up the end of a load. */

@@ -1,9 +1,9 @@
 import { StatusError } from "../error.ts";
 import type { Valkey } from "../pipeline/ports.ts";
 import { addressOf, type ResolveSecret } from "./address.ts";
-import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
+import { describeInstance, targetAt } from "./load-target.ts";
 import { replay } from "./replay.ts";
 import { beginReplay, endReplay, replayMark } from "./replay-mark.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
@@ -20,7 +20,10 @@ export interface ValkeyOptions extends ReplicationOptions {
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
   return {
-    describe: async (instance, signal) => describe(await addressOf(instance, resolveSecret), signal),
+    async describe(instance, signal) {
+      const address = await addressOf(instance, resolveSecret);
+      return await describeInstance(address, instance.mode === "CLUSTER", signal);
+    },
     async inspect(instance, signal) {
       const address = await addressOf(instance, resolveSecret);
       const nodes = instance.mode === "CLUSTER" ? await primariesOf(address, signal) : [address];
@@ -42,12 +45,8 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     },
     async load(instance, source, options, signal) {
       const address = await addressOf(instance, resolveSecret);
-      const shards = instance.mode === "CLUSTER" ? await countShards(instance, address, signal) : 1;
-      if (shards > 1) {
-        const message = `${instance.name} has ${shards} shards: restoring into a cluster of several is not supported`;
-        throw new StatusError("UNIMPLEMENTED", message);
-      }
-      return load(address, source, options, signal, patience);
+      const target = await targetAt(address, instance.mode === "CLUSTER", signal);
+      return load(target, source, options, signal, patience);
     },
     beginReplay: async (instance, operation, signal) =>
       beginReplay(await addressOf(instance, resolveSecret), operation, signal),

@@ -41,6 +41,8 @@ export function loadFailure(
         `from a ${magic} file of RDB ${rdbVersion}, which needs RDB ${minimumRdbVersion}: restore into a newer server`,
     );
   }
+  if (text.startsWith("READONLY"))
+    return new StatusError("UNAVAILABLE", `${address.endpoint} has become a replica while it was loaded`);
   if (/^ERR Protocol error/.test(text)) return refuse("takes no bulk of that size: raise proto-max-bulk-len");
   const command =
     commandKind === kind.select ? "SELECT" : commandKind === kind.functionLoad ? "FUNCTION LOAD" : "RESTORE";

@@ -1,92 +1,91 @@
-import type { StatusError } from "../error.ts";
 import type { Address } from "./address.ts";
+import type { Block } from "./block.ts";
 import { brokenLink, notValkey } from "./failure.ts";
 import type { Link } from "./link.ts";
 import { ReplyCounter } from "./replies.ts";
-import { RespWriter } from "./resp-writer.ts";
 import { Window } from "./window.ts";
 
 /** How long a server may leave commands unanswered; a value of hundreds of megabytes takes it about a second. */
 const SILENCE_MS = 30_000;
 
-/** A power of two above the commands that can be unanswered: the window's 16,384 and what two blocks can hold. */
-const KINDS = 65_536;
-
 /** What Node's timers can wait at most: for ever. */
 const FOREVER_MS = 2 ** 31 - 1;
 
 export interface PipelineOptions {
-  /** What an error reply to a command of this kind means. */
-  failure: (kind: number, text: string) => StatusError;
-  onProgress?: ((fileOffset: number) => void) | undefined;
+  /** Sends a block whose command is longer than the block; `moved` wants to hear of each piece. */
+  sendLarge(link: Link, block: Block, moved: () => void): Promise<void>;
+  /** An error reply to one command of the block. Throws what ends the load; otherwise someone else sees to that command. */
+  refused(block: Block, command: number, text: string): void;
+  /** Every command of the block has its reply. */
+  answered(block: Block): void;
+  /** Nothing more will come of this connection. */
+  failed(reason: unknown): void;
   /** How long the server may answer nothing while it owes answers; 30 s where absent. */
   silenceMs?: number | undefined;
 }
 
-/** Commands in one direction, replies in the other, both at once; the first error reply ends it. */
+/** Commands to one server in one direction, replies in the other, both at once, in blocks that it queues. */
 export class Pipeline {
-  readonly writer: RespWriter;
+  readonly address: Address;
+  /** The block that is being filled. */
+  block: Block | undefined;
+  /** Selected at the end of all that was filled in; a server in cluster mode does not even let it be selected. */
+  database = 0;
   readonly #link: Link;
-  readonly #address: Address;
   readonly #options: PipelineOptions;
-  readonly #window: Window;
+  readonly #window = new Window();
   readonly #counter = new ReplyCounter();
-  /** What was asked, by the command's number modulo the length. */
-  readonly #kinds = new Int16Array(KINDS);
-  #queued = 0;
+  readonly #queue: Block[] = [];
+  readonly #reading: Promise<void>;
+  #sending: Promise<void> | undefined;
 
-  constructor(link: Link, address: Address, options: PipelineOptions) {
+  constructor(address: Address, link: Link, options: PipelineOptions) {
+    this.address = address;
     this.#link = link;
-    this.#address = address;
     this.#options = options;
-    this.#window = new Window(options.onProgress);
-    this.writer = new RespWriter(link, (...sent) => this.#window.sent(...sent));
+    this.#reading = this.#readReplies().catch((reason: unknown) => this.#fail(reason));
   }
 
-  /** Runs the writer to its end with the replies read beside it. Nothing of both goes on once this settles. */
-  async run<T>(signal: AbortSignal, write: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const over = new AbortController();
-    const reading = this.#readReplies().catch((reason: unknown) => {
-      this.#window.fail(reason);
-      over.abort(reason);
-    });
+  /** Whether the server may still be at work at something. */
+  get isOwedReplies(): boolean {
+    return this.#window.unanswered > 0;
+  }
+
+  /** Queues what was filled in; it is sent as soon as the server takes it. */
+  seal(): void {
+    if (this.block === undefined) return;
+    this.#queue.push(this.block);
+    this.block = undefined;
+    this.#sending ??= this.#sendAll();
+  }
+
+  /** Resolves when nothing of it goes on any more. May be called again. */
+  async close(): Promise<void> {
+    this.#link.close();
+    await this.#reading;
+    await this.#sending;
+  }
+
+  async #sendAll(): Promise<void> {
+    const moved = () => this.#window.moved();
     try {
-      const result = await write(AbortSignal.any([signal, over.signal]));
-      await this.writer.flush();
-      await this.#window.drained();
-      return result;
+      for (let block = this.#queue.shift(); block !== undefined; block = this.#queue.shift()) {
+        await this.#window.open();
+        this.#window.sent(block);
+        if (block.large === undefined) await this.#link.write(block.bytes.subarray(0, block.at));
+        else await this.#options.sendLarge(this.#link, block, moved);
+        moved();
+      }
+      this.#sending = undefined;
     } catch (error) {
-      signal.throwIfAborted();
-      // Why the server hung up stands in its last reply: let it be read before the link is closed.
-      if (this.#link.isBroken) await reading;
-      throw over.signal.aborted ? over.signal.reason : error;
-    } finally {
-      this.#link.close();
-      await reading;
+      // Why the server hung up stands in its last reply: let that be read first.
+      if (this.#link.isBroken) await this.#reading;
+      this.#fail(error);
     }
   }
 
-  /** The next command that is written will be of this kind. */
-  queue(kind: number): void {
-    this.#kinds[this.#queued & (KINDS - 1)] = kind;
-    this.#queued++;
-  }
-
-  /** A whole command of this kind. */
-  async send(kind: number, bytes: Uint8Array): Promise<void> {
-    this.queue(kind);
-    await this.writer.append(bytes);
-    this.writer.commands++;
-  }
-
-  /** Sends what was written, and waits while too much is unanswered. */
-  async flush(): Promise<void> {
-    await this.writer.flush();
-    await this.#window.open();
-  }
-
   async #readReplies(): Promise<void> {
-    const { failure, silenceMs = SILENCE_MS } = this.#options;
+    const { silenceMs = SILENCE_MS, answered } = this.#options;
     let isSilent = false;
     const watch = setInterval(() => {
       isSilent = this.#window.waitedMs() >= silenceMs;
@@ -97,16 +96,27 @@ export class Pipeline {
         const chunk = await this.#link.read(FOREVER_MS);
         if (chunk === undefined) {
           const why = isSilent ? `it answered nothing for ${silenceMs / 1000} s` : "it hung up";
-          throw brokenLink(this.#address, new Error(why));
+          throw brokenLink(this.address, new Error(why));
         }
         this.#counter.push(chunk);
-        const { error, isGarbage, count } = this.#counter;
-        if (error) throw failure(this.#kinds[error.index & (KINDS - 1)] ?? 0, error.text);
-        if (isGarbage || count > this.#queued) throw notValkey(this.#address);
-        this.#window.answered(count);
+        for (const { index, text } of this.#counter.takeErrors()) this.#refused(index, text);
+        const { isGarbage, count } = this.#counter;
+        if (isGarbage || count > this.#window.sentCommands) throw notValkey(this.address);
+        for (const block of this.#window.answered(count)) answered(block);
       }
     } finally {
       clearInterval(watch);
     }
+  }
+
+  #refused(index: number, text: string): void {
+    const sent = this.#window.commandAt(index);
+    if (sent === undefined) throw notValkey(this.address);
+    this.#options.refused(sent.block, sent.command, text);
+  }
+
+  #fail(reason: unknown): void {
+    this.#window.fail(reason);
+    this.#options.failed(reason);
   }
 }

@@ -40,7 +40,7 @@ export async function replay(
   await requireFencing(address, signal);
   const link = await Link.open(address, signal, { slabBytes });
   try {
-    await fence(link, address, attempt, signal);
+    await fence([{ address, link }], attempt, signal);
     const mark = await replayMark(address, options.operation, signal);
     if (mark === undefined) throw lostMark(address);
     // A link that was named before its import mode is suspended like any other: it must say that it imports.

@@ -8,28 +8,35 @@ export interface ErrorReply {
 const TEXT_BYTES = 1024;
 
 /**
- * Counts the replies to a pipeline, whatever the chunks: `+…` and `:…` lines and `$…` bulks. Stops at the first error
- * reply. Nearly every reply is `+OK\r\n`, which is told by two of its bytes.
+ * Counts the replies to a pipeline, whatever the chunks: `+…` and `:…` lines, `$…` bulks and errors, which are kept. Nearly
+ * every reply is `+OK\r\n`, which is told by two of its bytes.
  */
 export class ReplyCounter {
-  /** Replies that are complete. */
+  /** Replies that are complete, errors among them. */
   count = 0;
-  error: ErrorReply | undefined;
   /** Something that is no reply to RESTORE, SELECT or FUNCTION LOAD. */
   isGarbage = false;
+  #errors: ErrorReply[] = [];
   #line = "";
   /** Bytes of a bulk and its `\r\n` still to be passed over. */
   #skip = 0;
 
   push(chunk: Uint8Array): void {
     let at = 0;
-    while (at < chunk.length && this.error === undefined && !this.isGarbage) {
+    while (at < chunk.length && !this.isGarbage) {
       if (this.#skip > 0) at = this.#passOver(chunk, at);
       else if (this.#line === "" && chunk[at] === 0x2b && chunk[at + 4] === 0x0a) {
         this.count++;
         at += 5;
       } else at = this.#readLine(chunk, at);
     }
+  }
+
+  /** The errors since the last call, in their order. */
+  takeErrors(): ErrorReply[] {
+    const errors = this.#errors;
+    if (errors.length > 0) this.#errors = [];
+    return errors;
   }
 
   #passOver(chunk: Uint8Array, at: number): number {
@@ -49,9 +56,10 @@ export class ReplyCounter {
     this.#line = "";
     const bulk = /^\$(\d{1,9})$/.exec(line)?.[1];
     if (bulk !== undefined) this.#skip = Number(bulk) + 2;
-    else if (line.startsWith("-")) this.error = { index: this.count, text: line.slice(1) };
-    else if (line.startsWith("+") || line.startsWith(":")) this.count++;
-    else this.isGarbage = true;
+    else if (/^[-+:]/.test(line)) {
+      if (line.startsWith("-")) this.#errors.push({ index: this.count, text: line.slice(1) });
+      this.count++;
+    } else this.isGarbage = true;
     return end + 1;
   }
 }

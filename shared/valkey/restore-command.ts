@@ -3,7 +3,7 @@ import type { RdbRecord } from "../rdb/entry.ts";
 import type { Magic } from "../rdb/family.ts";
 import { payloadExtraBytes } from "../rdb/payload.ts";
 import { valueTypes } from "../rdb/types.ts";
-import type { RespWriter } from "./resp-writer.ts";
+import type { Block } from "./block.ts";
 
 /** Room for everything in a RESTORE but its key and its value. */
 const FRAME_BYTES = 256;
@@ -20,10 +20,10 @@ export function restoreBytes({ key }: RdbRecord, valueBytes: number): number {
   return FRAME_BYTES + key.length + valueBytes;
 }
 
-/** Writes one whole RESTORE; the writer must have room. Each key passes here, hence plain loops and no allocation. */
-export function encodeRestore(writer: RespWriter, record: RdbRecord, value: Uint8Array, style: RestoreStyle): void {
-  const out = writer.block;
-  let at = encodeStart(out, writer.at, record, value.length, style);
+/** Writes one whole RESTORE; the block must have room. Each key passes here, hence plain loops and no allocation. */
+export function encodeRestore(block: Block, record: RdbRecord, value: Uint8Array, style: RestoreStyle): void {
+  const out = block.bytes;
+  let at = encodeStart(out, block.at, record, value.length, style);
   const payload = at;
   out[at++] = record.type;
   at = copy(out, at, value);
@@ -31,9 +31,8 @@ export function encodeRestore(writer: RespWriter, record: RdbRecord, value: Uint
   const crc = new Crc64();
   crc.update(out.subarray(payload, at));
   crc.writeTo(out, at);
-  writer.at = encodeEnd(out, at + 8, record, style);
-  writer.commands++;
-  writer.fileOffset = record.valueEnd;
+  block.at = encodeEnd(out, at + 8, record, style);
+  block.commands++;
 }
 
 /** All before the payload; answers where to go on. */

@@ -5,9 +5,10 @@ import type { RestorePlan } from "../../shared/backup/operation.ts";
 /** A restore of ten keys, loaded by one part, into a target that had so many function libraries. */
 function planOf(functions: number, functionCount?: number): RestorePlan {
   const databases = { 0: { keys: 10, expires: 0 } };
-  const part = { part: 0, databases, expiredKeys: 0, soonExpiredKeys: 0, functions, sizeBytes: 100 };
+  const sum = { file: 0, databases, expiredKeys: 0, soonExpiredKeys: 0, functions, sizeBytes: 100 };
   const target = { runId: "run", expiredKeys: 0, ...(functionCount !== undefined && { functionCount }) };
-  return { source: "file", files: [], target, loaded: [part, { ...part, part: 1, databases: {}, functions: 0 }] };
+  const loaded = [sum, { ...sum, file: 1, databases: {}, functions: 0 }];
+  return { source: "file", files: [], parts: [], askedCount: 0, loadedCount: 0, target, loaded };
 }
 
 const foundWith = (functionCount?: number): Found => ({

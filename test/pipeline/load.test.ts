@@ -103,8 +103,11 @@ describe("a key whose time comes between the start of a load and its turn", () =
     const plan = {
       source: "",
       files: [],
+      parts: [],
+      askedCount: 1,
+      loadedCount: 1,
       target: { runId: before.runId, expiredKeys: before.expiredKeys },
-      loaded: [{ part: 0, ...part, sizeBytes: 1 }],
+      loaded: [{ file: 0, ...part, sizeBytes: 1 }],
     };
     expect(compare(plan, found)).toEqual([]);
   });

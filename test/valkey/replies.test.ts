@@ -8,17 +8,21 @@ describe("the replies to a pipeline", () => {
   it("are counted wherever the chunks are cut", () => {
     fc.assert(
       fc.property(chunksOf(GOOD), (chunks) => {
-        expect(count(chunks)).toMatchObject({ count: 7, error: undefined });
+        expect(count(chunks)).toMatchObject({ count: 7, isGarbage: false });
       }),
     );
   });
 
-  it("are counted up to the first error, whose text and place are told", () => {
-    const replies = `${GOOD}-BUSYKEY Target key name already exists.\r\n+OK\r\n`;
-    const error = { index: 7, text: "BUSYKEY Target key name already exists." };
+  it("are counted with the errors among them, whose texts and places are told", () => {
+    const replies = `${GOOD}-BUSYKEY Target key name already exists.\r\n+OK\r\n-MOVED 7 :1\r\n`;
+    const errors = [
+      { index: 7, text: "BUSYKEY Target key name already exists." },
+      { index: 9, text: "MOVED 7 :1" },
+    ];
     fc.assert(
       fc.property(chunksOf(replies), (chunks) => {
-        expect(count(chunks)).toMatchObject({ count: 7, error });
+        const counter = count(chunks);
+        expect([counter.count, counter.takeErrors(), counter.takeErrors()]).toEqual([10, errors, []]);
       }),
     );
   });
@@ -33,7 +37,7 @@ describe("the replies to a pipeline", () => {
 
   it("keep no more than a kilobyte of an endless error", () => {
     const counter = count(["-ERR ", ...("x".repeat(5_000).match(/.{1,100}/g) ?? []), "\r\n"]);
-    expect(counter.error?.text.length).toBeLessThan(1_100);
+    expect(counter.takeErrors()[0]?.text.length).toBeLessThan(1_100);
   });
 });
 

@@ -68,11 +68,6 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
     });
   });
 
-  it("is no target for a load yet", async () => {
-    const file = await sourceOf(await collect(valkey.snapshot(first(), { shard: 0 }, calm())));
-    await expect(valkey.load(first(), file, firstAttempt, calm())).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
-  });
-
   it("is not read while slots move", async () => {
     const [one, two] = nodes as [ValkeyServer, ValkeyServer];
     const id = String(await send(two.endpoint, ["CLUSTER", "MYID"]));

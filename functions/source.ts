@@ -1,0 +1,161 @@
+import type { Backup, BackupFile, RdbFacts } from "../shared/backup/backup.ts";
+import type { FileIndex } from "../shared/backup/file-index.ts";
+import { manifestObject, parseObjectName, parseObjectUri } from "../shared/backup/name.ts";
+import type { RestoreFile } from "../shared/backup/operation.ts";
+import type { Shape } from "../shared/backup/shape.ts";
+import { storedShards } from "../shared/backup/stored-object.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
+import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
+import type { Work } from "../shared/pipeline/step.ts";
+import { sizeOf } from "../shared/pipeline/stream.ts";
+import { isDisagreement, readIndex, readManifest, storedAs } from "../shared/pipeline/vault.ts";
+import { borderBytes } from "../shared/rdb/border.ts";
+import { checked } from "../shared/rdb/check.ts";
+import { factsOf } from "../shared/rdb/facts.ts";
+
+/** A file that is to be restored. */
+export interface SourceFile {
+  file: RestoreFile;
+  /** Where it can be cut; absent: it is loaded whole. */
+  index?: FileIndex;
+  /** The slots that its shard served, where a manifest tells. */
+  slots?: string;
+}
+
+/** One generation of an object, by its place. */
+export type Place = Pick<ObjectInfo, "bucket" | "object" | "generation" | "sizeBytes" | "crc32c">;
+
+/** A plan holds so many borders at most: those of large files are noted farther apart. */
+const mostBorders = 1_000;
+
+/** The files of a backup, as its manifest and the bucket agree on them, and the shape of what they were taken of. */
+export async function filesOf(
+  backup: string,
+  { store, objects, log }: Ports,
+  signal: AbortSignal,
+): Promise<{ files: SourceFile[]; wanted: Shape }> {
+  const doc = await store.get<Backup>(backup);
+  if (doc === undefined) throw new StatusError("ABORTED", `${backup} is gone`);
+  const { bucket } = doc.data;
+  const found = await objects.stat(bucket, manifestObject(backup));
+  if (found === undefined)
+    throw new StatusError("DATA_LOSS", `${backup} has no manifest in gs://${bucket}: it cannot be restored`);
+  const manifest = await readManifest(found, backup, objects);
+  const files: SourceFile[] = [];
+  for (const { backupFile, file: wanted, index: beside } of storedShards(manifest)) {
+    const { object, generation } = await storedAs(wanted, bucket, objects);
+    const file = { bucket, object, generation, ...rdbFactsOf(backupFile) };
+    const index = beside && (await readIndex(beside, bucket, file.sizeBytes, objects, signal).catch(whole));
+    const { slots } = backupFile;
+    files.push({ file, ...(index && { index }), ...(slots !== undefined && { slots }) });
+  }
+  return { files, wanted: manifest };
+
+  /** An index is derived: without it the file is as good as before, and is loaded in one part. */
+  function whole(error: unknown): undefined {
+    if (!isDisagreement(error)) throw error;
+    log("WARNING", "loaded whole, without its index", { backup, reason: error.message });
+  }
+}
+
+/** Of all that is recorded of a file only what reading it tells. */
+function rdbFactsOf(file: BackupFile): RdbFacts {
+  const { sizeBytes, magic, rdbVersion, minimumRdbVersion, crc64, keys, expires, functions, databases } = file;
+  const { largestRecordBytes, moduleTypes, slotImports, usedMemoryBytes } = file;
+  return {
+    ...{ sizeBytes, magic, rdbVersion, minimumRdbVersion, crc64, keys, expires, functions, databases },
+    ...{ largestRecordBytes, moduleTypes, slotImports },
+    ...(usedMemoryBytes !== undefined && { usedMemoryBytes }),
+  };
+}
+
+/** The objects that URIs name, as they are now. */
+export async function placesOf(uris: readonly string[], objects: Objects): Promise<Place[]> {
+  const places: Place[] = [];
+  for (const uri of uris) {
+    const { bucket, object } = parseObjectUri(uri);
+    const found = await objects.stat(bucket, object).catch((cause) => missing(uri, bucket, objects, cause));
+    if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${uri}`);
+    places.push(found);
+  }
+  return places;
+}
+
+/**
+ * A bucket that a person named and that is not there is theirs to mend, and no trouble that passes. It is asked for only after a
+ * failure: whoever may read a bucket's files need not be allowed to describe it.
+ */
+async function missing(uri: string, bucket: string, objects: Objects, cause: unknown): Promise<never> {
+  const isMissing = await objects.describe(bucket).then(
+    () => false,
+    (error) => asStatusError(error).code === "NOT_FOUND",
+  );
+  if (isMissing) throw new StatusError("NOT_FOUND", `there is no ${uri}: its bucket does not exist`, { cause });
+  throw cause;
+}
+
+/**
+ * Reads files whole before anything is touched: a damaged one is refused here. Where they can be cut is found on the way. A later
+ * attempt goes on with the files that were not read yet.
+ */
+export async function readFiles(
+  places: readonly Place[],
+  { resume, progress }: Pick<Work<"restore.v1.requested">, "resume" | "progress">,
+  { objects, settings }: Pick<Ports, "objects" | "settings">,
+  signal: AbortSignal,
+): Promise<SourceFile[]> {
+  const totalBytes = places.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const everyBytes = Math.max(settings.borderBytes ?? borderBytes, Math.ceil(totalBytes / mostBorders));
+  const earlier: SourceFile[] = resume === undefined ? [] : JSON.parse(resume);
+  const files: SourceFile[] = [];
+  let doneBytes = 0;
+  for (const place of places) {
+    const read = JSON.stringify(files);
+    const told = (bytes: number) => progress(doneBytes + bytes, totalBytes, read);
+    const known = earlier.find(({ file }) => isSame(file, place));
+    files.push(known ?? (await readFile(place, everyBytes, objects, told, signal)));
+    doneBytes += place.sizeBytes;
+  }
+  return files;
+}
+
+const isSame = (a: Pick<Place, "bucket" | "object" | "generation">, b: Place): boolean =>
+  a.bucket === b.bucket && a.object === b.object && a.generation === b.generation;
+
+async function readFile(
+  place: Place,
+  everyBytes: number,
+  objects: Objects,
+  told: (doneBytes: number) => void,
+  signal: AbortSignal,
+): Promise<SourceFile> {
+  const { bucket, object, generation } = place;
+  let found: Omit<SourceFile, "slots"> | undefined;
+  const bytes = sizeOf(objects.read(place, {}, signal), told);
+  for await (const _ of checked(
+    bytes,
+    (summary, { borders, ...index }) => {
+      const file = { bucket, object, generation, ...factsOf(summary) };
+      found = { file, ...(borders.length > 0 && { index: { ...index, borders: [...borders] } }) };
+    },
+    { borderBytes: everyBytes },
+  ));
+  if (found === undefined) throw new StatusError("INTERNAL", `${object} ended without a verdict`);
+  const slots = await slotsOf(place, objects, signal);
+  return { ...found, ...(slots !== undefined && { slots }) };
+}
+
+/** The slots of a file that a manifest beside it tells of, as of a copy of a backup; `undefined` where nothing does. */
+async function slotsOf(place: Place, objects: Objects, signal: AbortSignal): Promise<string | undefined> {
+  const { backup, shard } = parseObjectName(place.object) ?? {};
+  if (backup === undefined || shard === undefined) return undefined;
+  const found = await objects.stat(place.bucket, manifestObject(backup));
+  if (found === undefined) return undefined;
+  try {
+    const file = (await readManifest(found, backup, objects, signal)).backupFiles[shard];
+    return file?.crc32c === place.crc32c && file.sizeBytes === place.sizeBytes ? file.slots : undefined;
+  } catch (error) {
+    if (!isDisagreement(error)) throw error;
+    return undefined; // what stands there is no manifest of this file
+  }
+}
