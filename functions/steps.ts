@@ -8,6 +8,7 @@ import { expiry, hold, releaseHold } from "./keep.ts";
 import { load } from "./load.ts";
 import { rebuild, recount } from "./rebuild.ts";
 import { reclaim } from "./reclaim.ts";
+import { replay } from "./replay.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { retirement } from "./retire.ts";
 import { reconciliation, schedule } from "./schedule.ts";
@@ -29,7 +30,7 @@ export const steps: Record<StepFunction, readonly AnyStep[]> = {
   sweep: [sweep],
   erase: [deletion, undelete, erasure, dissolution, clearance, retirement],
   restore: [restore, restoreLanded],
-  load: [load],
+  load: [load, replay],
   verify: [verify],
   schedule: [schedule, reconciliation],
   catalogue: [rebuild, recount, reclaim],

@@ -4,6 +4,8 @@ export interface AofCommand {
   name: string;
   /** `WRITE`: changes data and nothing else. `REFUSED`: anything that no server's AOF holds, or that reaches further than data. */
   effect: "WRITE" | "SELECT" | "MULTI" | "EXEC" | "REFUSED";
+  /** With so many words or more it may say when a key expires. */
+  expiresFrom?: number;
 }
 
 /**
@@ -23,8 +25,17 @@ const writes = [
   "ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZUNIONSTORE",
 ].flatMap((line) => line.split(" "));
 
+/** `SET key value PXAT time` has five words; a server writes the relative forms, which are here all the same, as absolute ones. */
+const expiring: Record<string, number> = {
+  ...{ SET: 5, MSETEX: 5, SETEX: 4, PSETEX: 4, GETEX: 4, RESTORE: 4, HSETEX: 4, HGETEX: 4 },
+  ...{ EXPIRE: 3, EXPIREAT: 3, PEXPIRE: 3, PEXPIREAT: 3, HEXPIRE: 3, HEXPIREAT: 3, HPEXPIRE: 3, HPEXPIREAT: 3 },
+};
+
 const known = new Map<string, AofCommand>([
-  ...writes.map((name): [string, AofCommand] => [name, { name, effect: "WRITE" }]),
+  ...writes.map((name): [string, AofCommand] => {
+    const expiresFrom = expiring[name];
+    return [name, { name, effect: "WRITE", ...(expiresFrom !== undefined && { expiresFrom }) }];
+  }),
   ...(["SELECT", "MULTI", "EXEC"] as const).map((name): [string, AofCommand] => [name, { name, effect: name }]),
 ]);
 

@@ -1,3 +1,4 @@
+import type { RdbIndex } from "../rdb/border.ts";
 import { damaged as damagedRdb } from "../rdb/damage.ts";
 import { RdbReader } from "../rdb/reader.ts";
 import type { RdbSummary } from "../rdb/summary.ts";
@@ -13,8 +14,19 @@ export type AofVerdict = {
   log?: AofSummary;
 };
 
+export interface AofReaderOptions {
+  mayBeEmpty?: boolean | undefined;
+  borderBytes?: number | undefined;
+}
+
+/** As much of a verdict as says how far the file is whole. */
+export interface Torn {
+  sizeBytes: number;
+  log?: { endOffset: number };
+}
+
 /** How many bytes at the end belong to no whole command. */
-export const tornBytesOf = ({ sizeBytes, log }: AofVerdict): number => sizeBytes - (log?.endOffset ?? sizeBytes);
+export const tornBytesOf = ({ sizeBytes, log }: Torn): number => sizeBytes - (log?.endOffset ?? sizeBytes);
 
 /** How an RDB file begins: `REDIS` or `VALKEY`. No command does. */
 const isMagic = (byte: number): boolean => byte === 0x52 || byte === 0x56;
@@ -26,6 +38,7 @@ const isMagic = (byte: number): boolean => byte === 0x52 || byte === 0x56;
  * goes on throwing the same after that.
  */
 export class AofReader {
+  readonly #borderBytes: number | undefined;
   #base: RdbReader | undefined;
   #summary: RdbSummary | undefined;
   #scanner: AofScanner | undefined;
@@ -34,9 +47,13 @@ export class AofReader {
   #failure: unknown;
   readonly #mayBeEmpty: boolean;
 
-  /** `mayBeEmpty`: a file without a byte is an AOF without commands, as a manifest says that it is one. */
-  constructor({ mayBeEmpty = false }: { mayBeEmpty?: boolean } = {}) {
+  /**
+   * `mayBeEmpty`: a file without a byte is an AOF without commands, as a manifest says that it is one. `borderBytes`: how far apart
+   * the borders of an RDB file are noted.
+   */
+  constructor({ mayBeEmpty = false, borderBytes }: AofReaderOptions = {}) {
     this.#mayBeEmpty = mayBeEmpty;
+    this.#borderBytes = borderBytes;
   }
 
   /** Takes the next bytes; they may be reused after the call. */
@@ -61,9 +78,15 @@ export class AofReader {
     return { sizeBytes: this.#sizeBytes, ...(base !== undefined && { base }), ...(log !== undefined && { log }) };
   }
 
+  /** After the verdict: where the RDB file can be cut, if there is one. */
+  index(): RdbIndex | undefined {
+    return this.#base?.index();
+  }
+
   #take(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    if (this.#sizeBytes === 0 && isMagic(chunk[0] as number)) this.#base = new RdbReader({ mayBeFollowed: true });
+    if (this.#sizeBytes === 0 && isMagic(chunk[0] as number))
+      this.#base = new RdbReader({ mayBeFollowed: true, borderBytes: this.#borderBytes });
     let from = 0;
     if (this.#base !== undefined && this.#scanner === undefined) {
       from = this.#base.write(chunk);

@@ -5,8 +5,11 @@ import { damaged } from "./damage.ts";
 
 /** Who is told what passes by. Offsets are bytes from the start of the file. */
 export interface AofVisitor {
-  /** What command this is: its name has passed, and its second word where `twoWords` asks for it. It began at `start`. */
-  command(command: AofCommand, second: string, start: number): void;
+  /**
+   * What command this is: its name has passed, and its second word where `twoWords` asks for it. It began at `start` and has so
+   * many words.
+   */
+  command(command: AofCommand, second: string, start: number, wordCount: number): void;
   /** The command is whole, and ends before `offset`. `largestBytes`: of its arguments. */
   end(offset: number, largestBytes: number): void;
   /** A whole line of a remark such as `#TS:1700000000`, without its `#`. */
@@ -198,7 +201,7 @@ export class AofScanner {
       const found = lookUp(bytes, at, length);
       this.#name = "";
       if (found !== undefined) {
-        this.#visitor.command(found, "", this.#start);
+        this.#visitor.command(found, "", this.#start, this.#left);
         return;
       }
     }
@@ -209,7 +212,7 @@ export class AofScanner {
     }
     const command = this.#index === 0 ? commandOf(word) : commandOf(this.#name, word);
     this.#name = "";
-    this.#visitor.command(command, word, this.#start);
+    this.#visitor.command(command, word, this.#start, this.#left + this.#index);
   }
 
   /** Answers where the remark or the chunk ends. */

@@ -15,6 +15,8 @@ export type AofSummary = {
   /** The databases that were written to, in order. */
   databases: number[];
   largestArgumentBytes: number;
+  /** Commands that may say when a key expires. */
+  expires: number;
   /** The first command that no restore would send, and where it begins. */
   refused?: { name: string; offset: number };
   /** When the last commands were written, in seconds since 1970, where the server noted it (`aof-timestamp-enabled`). */
@@ -24,6 +26,7 @@ export type AofSummary = {
 /** What one command, or a transaction that has no EXEC yet, adds. */
 interface Pending {
   commands: number;
+  expires: number;
   databases: number[];
   largestArgumentBytes: number;
   refused?: { name: string; offset: number };
@@ -37,6 +40,8 @@ export class AofTally implements AofVisitor {
   #commands = 0;
   #transactions = 0;
   #largestArgumentBytes = 0;
+  #expires = 0;
+  #wordCount = 0;
   #refused: { name: string; offset: number } | undefined;
   #lastTime: number | undefined;
   #command: AofCommand = { name: "", effect: "WRITE" };
@@ -45,16 +50,16 @@ export class AofTally implements AofVisitor {
   /** The server loads each file with a client of its own, which begins in database 0. */
   #database = 0;
   #counted = -1;
-  /** Of the open transaction, and where it began. */
+  /** Of the open transaction. */
   #pending: Pending | undefined;
-  #transactionStart = 0;
 
   constructor(startOffset: number) {
     this.#startOffset = startOffset;
     this.#endOffset = startOffset;
   }
 
-  command(command: AofCommand, second: string, start: number): void {
+  command(command: AofCommand, second: string, start: number, wordCount: number): void {
+    this.#wordCount = wordCount;
     this.#command = command;
     this.#second = second;
     this.#start = start;
@@ -84,6 +89,7 @@ export class AofTally implements AofVisitor {
       transactions: this.#transactions,
       databases: [...this.#databases].sort((a, b) => a - b),
       largestArgumentBytes: this.#largestArgumentBytes,
+      expires: this.#expires,
       ...(this.#refused !== undefined && { refused: this.#refused }),
       ...(this.#lastTime !== undefined && { lastTime: this.#lastTime }),
     };
@@ -91,8 +97,7 @@ export class AofTally implements AofVisitor {
 
   #open(): void {
     if (this.#pending !== undefined) throw damaged("a MULTI stands within a transaction", this.#start);
-    this.#pending = { commands: 0, databases: [], largestArgumentBytes: 0 };
-    this.#transactionStart = this.#start;
+    this.#pending = { commands: 0, expires: 0, databases: [], largestArgumentBytes: 0 };
   }
 
   #close(): void {
@@ -100,6 +105,7 @@ export class AofTally implements AofVisitor {
     if (pending === undefined) throw damaged("an EXEC stands where no transaction is open", this.#start);
     this.#pending = undefined;
     this.#commands += pending.commands;
+    this.#expires += pending.expires;
     this.#transactions++;
     this.#largestArgumentBytes = Math.max(this.#largestArgumentBytes, pending.largestArgumentBytes);
     this.#refused ??= pending.refused;
@@ -115,6 +121,7 @@ export class AofTally implements AofVisitor {
 
   #hold(pending: Pending, largestBytes: number): void {
     pending.commands++;
+    if (this.#setsExpiry()) pending.expires++;
     if (pending.databases.at(-1) !== this.#database) pending.databases.push(this.#database);
     if (largestBytes > pending.largestArgumentBytes) pending.largestArgumentBytes = largestBytes;
     if (this.#command.effect === "REFUSED") pending.refused ??= { name: this.#command.name, offset: this.#start };
@@ -122,9 +129,15 @@ export class AofTally implements AofVisitor {
 
   #count(largestBytes: number): void {
     this.#commands++;
+    if (this.#setsExpiry()) this.#expires++;
     if (this.#database !== this.#counted) this.#add(this.#database);
     if (largestBytes > this.#largestArgumentBytes) this.#largestArgumentBytes = largestBytes;
     if (this.#command.effect === "REFUSED") this.#refused ??= { name: this.#command.name, offset: this.#start };
+  }
+
+  #setsExpiry(): boolean {
+    const { expiresFrom } = this.#command;
+    return expiresFrom !== undefined && this.#wordCount >= expiresFrom;
   }
 
   #add(database: number): void {
@@ -132,10 +145,5 @@ export class AofTally implements AofVisitor {
     this.#databases.add(database);
     if (this.#databases.size > limits.databases)
       throw damaged("it writes to more databases than a server has", this.#start);
-  }
-
-  /** Where a transaction began whose EXEC has not come; `undefined`: none is open. */
-  get openTransaction(): number | undefined {
-    return this.#pending === undefined ? undefined : this.#transactionStart;
   }
 }

@@ -11,6 +11,7 @@ export const checkNames = [
   "record",
   "memory",
   "eviction",
+  "replay",
   "shards",
   "replicas",
   "nodeType",

@@ -9,12 +9,18 @@ import {
   checkRecord,
   checkVersion,
 } from "./compatibility.ts";
+import type { ReplayFile } from "./operation.ts";
+import { checkReplay } from "./replay.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
 import type { Target } from "./target.ts";
 
 /** All that a preflight looks at. */
 export interface Preflight {
   files: readonly RdbFacts[];
+  /** The files of an AOF whose commands follow. */
+  logs?: readonly ReplayFile[] | undefined;
+  /** What the preflight would only warn of in an AOF is refused. */
+  isStrict?: boolean | undefined;
   /** The names of the function libraries that will be loaded, where somebody has looked. */
   libraries?: readonly string[] | undefined;
   /** The Backup's; absent for files from a bucket, which prescribe none. */
@@ -31,6 +37,8 @@ export interface Preflight {
 /** Whether these files can be loaded into this target: every check, those that pass too, with what was expected and found. */
 export function preflight({
   files,
+  logs = [],
+  isStrict = false,
   libraries,
   wanted,
   registered,
@@ -50,6 +58,7 @@ export function preflight({
     record: checkRecord(files, target),
     memory: checkMemory(files, target),
     eviction: checkEviction(files, target),
+    replay: checkReplay(files, logs, isStrict, target),
     shards: checkShards(wanted?.shardCount, shardCount, allowShrink),
     replicas: checkReplicas(wanted?.replicaCount, target.replicaCount, registered.replicaCount, allowShrink),
     nodeType: checkNodeType(wanted?.nodeType, registered.nodeType, allowShrink),

@@ -27,4 +27,6 @@ export interface Target {
   systemMemoryBytes?: number;
   /** `proto-max-bulk-len`. */
   maxBulkBytes?: number;
+  /** It knows `import-mode`, from Valkey 8.1 on: keys expire only when the importer says so. */
+  suspendsExpiry?: true;
 }

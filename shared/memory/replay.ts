@@ -26,15 +26,14 @@ export function replayMark(strings: MemoryStrings, operation: string): ReplayMar
 
 export const endReplay = (strings: MemoryStrings, operation: string): void => strings.remove(0, markKey(operation));
 
-/** Carries out SELECT, SET, APPEND, INCR and DEL, batch for batch. `isFenced`: whether a later one has cut this one off. */
+/** Carries out SELECT, SET, APPEND, INCR and DEL, batch for batch. `isGone`: whether the connection was cut. */
 export async function replay(
   strings: MemoryStrings,
   logs: readonly ReplayLog[],
-  { operation, confirm, onProgress }: ReplayOptions,
-  isFenced: () => boolean,
+  { operation, onProgress }: ReplayOptions,
+  isGone: () => boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  await confirm();
   const mark = replayMark(strings, operation);
   if (mark === undefined) throw new StatusError("DATA_LOSS", "the target has lost the mark of the replay");
   for (const [at, { startOffset, endOffset, read }] of logs.entries()) {
@@ -48,7 +47,7 @@ export async function replay(
         if (piece.kind === "bytes") bytes += Buffer.from(piece.bytes).toString("latin1");
         if (piece.kind !== "close") continue;
         signal.throwIfAborted();
-        if (isFenced()) throw new StatusError("UNAVAILABLE", "the server closed the link");
+        if (isGone()) throw new StatusError("UNAVAILABLE", "the server closed the link");
         for (const words of commandsIn(bytes)) database = carryOut(strings, words, database);
         bytes = "";
         const next = { log: at + 1, offset: piece.offset, database: piece.database };

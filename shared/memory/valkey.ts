@@ -37,8 +37,27 @@ export interface MemoryValkey extends Valkey {
 /** Valkey in memory. Its snapshots are real RDB files of version 11, in chunks of `chunkBytes`. */
 export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } = {}): MemoryValkey {
   const servers = new Map<string, MemoryServer>();
-  /** Who replays into a server: whoever came last has cut off the others. */
-  const replayers = new WeakMap<MemoryServer, object>();
+  /** Who replays into a server, or is about to. */
+  const replayers = new Map<MemoryServer, Set<{ isCut: boolean }>>();
+
+  /** Acts as a replayer that has named its connection, made sure of its lease, and cut off all others. */
+  async function connected<T>(
+    server: MemoryServer,
+    confirm: () => Promise<void>,
+    act: (strings: MemoryStrings, isCut: () => boolean) => Promise<T>,
+  ): Promise<T> {
+    const self = { isCut: false };
+    const all = replayers.get(server) ?? new Set();
+    replayers.set(server, all.add(self));
+    try {
+      await confirm();
+      if (self.isCut) throw new StatusError("UNAVAILABLE", "the server closed the link");
+      for (const other of all) other.isCut = other !== self;
+      return await act(stringsOf(server), () => self.isCut);
+    } finally {
+      all.delete(self);
+    }
+  }
 
   function find({ endpoint }: Instance): MemoryServer {
     const server = servers.get(endpoint);
@@ -77,19 +96,16 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
       }
     },
     load: async (instance, source, options, signal) => await loadInto(find(instance), source, options, signal),
-    beginReplay: async (instance, operation) => beginReplay(stringsOf(find(instance)), operation),
+    beginReplay: (instance, { operation, confirm }) =>
+      connected(find(instance), confirm, async (strings) => beginReplay(strings, operation)),
     replayMark: async (instance, operation) => replayMark(stringsOf(find(instance)), operation),
-    async replay(instance, logs, options, signal) {
-      const server = find(instance);
-      const self = {};
-      const confirm = async () => {
-        await options.confirm();
-        replayers.set(server, self);
-      };
-      const isFenced = () => replayers.get(server) !== self || servers.get(instance.endpoint) !== server;
-      await replay(stringsOf(server), logs, { ...options, confirm }, isFenced, signal);
-    },
-    endReplay: async (instance, operation) => endReplay(stringsOf(find(instance)), operation),
+    replay: (instance, logs, options, signal) =>
+      connected(find(instance), options.confirm, async (strings, isCut) => {
+        const isGone = () => isCut() || !servers.has(instance.endpoint);
+        await replay(strings, logs, options, isGone, signal);
+      }),
+    endReplay: (instance, { operation, confirm }) =>
+      connected(find(instance), confirm, async (strings) => endReplay(strings, operation)),
   };
 }
 
@@ -120,6 +136,7 @@ function described({ shards, functions, runId, answers }: MemoryServer): Server 
     systemMemoryBytes: 8_000_000_000,
     expiredKeys: 0,
     maxBulkBytes: 536_870_912,
+    suspendsExpiry: true,
     ...answers,
   };
 }

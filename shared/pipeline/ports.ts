@@ -280,8 +280,13 @@ export interface ReplayMark {
   database: number;
 }
 
-/** As those of a load; the part is told by the port. */
-export interface ReplayOptions extends Pick<LoadOptions, "operation" | "epoch" | "confirm"> {
+/**
+ * Who replays, as whoever loads: `epoch` rises through all three calls of a replay, and each of them cuts off whoever was at it
+ * with a lower one.
+ */
+export type Replayer = Pick<LoadOptions, "operation" | "epoch" | "confirm">;
+
+export interface ReplayOptions extends Replayer {
   /** Rises; once for each batch that was carried out. */
   onProgress?: (mark: ReplayMark) => void;
 }
@@ -312,7 +317,7 @@ export interface Valkey {
    * Puts down, in the target itself, the mark of a replay's beginning, and has it suspend expiry; answers whether it can. Comes
    * before anything is loaded. May be repeated until `replay` has begun.
    */
-  beginReplay(instance: Instance, operation: string, signal: AbortSignal): Promise<boolean>;
+  beginReplay(instance: Instance, replayer: Replayer, signal: AbortSignal): Promise<boolean>;
   /** How far the replay has come, by its mark. */
   replayMark(instance: Instance, operation: string, signal: AbortSignal): Promise<ReplayMark | undefined>;
   /**
@@ -321,7 +326,7 @@ export interface Valkey {
    */
   replay(instance: Instance, logs: readonly ReplayLog[], options: ReplayOptions, signal: AbortSignal): Promise<void>;
   /** Takes the mark away and lets keys expire again. May be repeated. */
-  endReplay(instance: Instance, operation: string, signal: AbortSignal): Promise<void>;
+  endReplay(instance: Instance, replayer: Replayer, signal: AbortSignal): Promise<void>;
 }
 
 /** A Cloud Scheduler job that publishes to the topic of an event. */

@@ -48,13 +48,13 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
       const target = await targetAt(address, instance.mode === "CLUSTER", signal);
       return load(target, source, options, signal, patience);
     },
-    beginReplay: async (instance, operation, signal) =>
-      beginReplay(await addressOf(instance, resolveSecret), operation, signal),
+    beginReplay: async (instance, replayer, signal) =>
+      beginReplay(await addressOf(instance, resolveSecret), replayer, signal),
     replayMark: async (instance, operation, signal) =>
       replayMark(await addressOf(instance, resolveSecret), operation, signal),
     replay: async (instance, logs, options, signal) =>
       replay(await addressOf(instance, resolveSecret), logs, options, signal, patience),
-    endReplay: async (instance, operation, signal) =>
-      endReplay(await addressOf(instance, resolveSecret), operation, signal),
+    endReplay: async (instance, replayer, signal) =>
+      endReplay(await addressOf(instance, resolveSecret), replayer, signal),
   };
 }

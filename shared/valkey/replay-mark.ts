@@ -1,8 +1,13 @@
 import { StatusError } from "../error.ts";
-import type { ReplayMark } from "../pipeline/ports.ts";
+import type { Replayer, ReplayMark } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import { withClient } from "./connect.ts";
 import { ifAllowed } from "./describe.ts";
+import type { Link } from "./link.ts";
+import { withReplayLink } from "./replay-link.ts";
+
+/** How long a server may take to answer a small command. */
+const replyMs = 10_000;
 
 /**
  * The key that says, within the target, how far a replay has come: `valkeep:replay:restore-1a2b…` in database 0. Each batch sets it
@@ -26,15 +31,24 @@ export function parseMark(text: string, { endpoint }: Address): ReplayMark {
 /**
  * Puts down the mark of a beginning, and suspends expiry where the server can (`import-mode`, Valkey 8.1): between the writing of
  * an AOF and its replay the times in it pass, and a key that a later command kept alive must still be there when that command
- * comes. May be repeated. Answers whether expiry is suspended. FAILED_PRECONDITION: a key of that name is there already.
+ * comes. Answers whether expiry is suspended. FAILED_PRECONDITION: a key of that name is there already.
  */
-export async function beginReplay(address: Address, operation: string, signal: AbortSignal): Promise<boolean> {
-  return await withClient(address, signal, async (ask) => {
+export async function beginReplay(address: Address, replayer: Replayer, signal: AbortSignal): Promise<boolean> {
+  return await withReplayLink(address, replayer, signal, async (link) => {
     const beginning = encodeMark({ log: 0, offset: 0, database: 0 });
-    const key = markKey(operation);
-    if ((await ask("SET", key, beginning, "NX")) === null && (await ask("GET", key)) !== beginning)
+    const key = markKey(replayer.operation);
+    const isNew = (await link.ask("SET", key, beginning, "NX")).startsWith("+");
+    if (!isNew && (await readBulk(link, key)) !== beginning)
       throw new StatusError("FAILED_PRECONDITION", `${address.endpoint} holds a key ${key} already: empty it`);
-    return (await ifAllowed(ask("CONFIG", "SET", "import-mode", "yes"))) !== undefined;
+    return (await ifAllowed(link.ask("CONFIG", "SET", "import-mode", "yes"))) !== undefined;
+  });
+}
+
+/** Takes the mark away, and lets keys expire again. */
+export async function endReplay(address: Address, replayer: Replayer, signal: AbortSignal): Promise<void> {
+  await withReplayLink(address, replayer, signal, async (link) => {
+    await ifAllowed(link.ask("CONFIG", "SET", "import-mode", "no"));
+    await link.ask("DEL", markKey(replayer.operation));
   });
 }
 
@@ -48,10 +62,8 @@ export async function replayMark(
   return typeof text === "string" ? parseMark(text, address) : undefined;
 }
 
-/** Takes the mark away, and lets keys expire again. May be repeated. */
-export async function endReplay(address: Address, operation: string, signal: AbortSignal): Promise<void> {
-  await withClient(address, signal, async (ask) => {
-    await ifAllowed(ask("CONFIG", "SET", "import-mode", "no"));
-    await ask("DEL", markKey(operation));
-  });
+/** A short string, or `undefined`. */
+async function readBulk(link: Link, key: string): Promise<string | undefined> {
+  const length = await link.ask("GET", key);
+  return length.startsWith("$-") ? undefined : await link.readLine(replyMs);
 }

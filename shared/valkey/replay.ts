@@ -3,23 +3,15 @@ import { StatusError } from "../error.ts";
 import type { ReplayLog, ReplayMark, ReplayOptions } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import type { BatchError } from "./batch-replies.ts";
-import { withClient } from "./connect.ts";
 import { ifAllowed } from "./describe.ts";
 import { replyFailure } from "./failure.ts";
-import { dropUnfinished, fence } from "./fence.ts";
-import { Link } from "./link.ts";
+import { withReplayLink } from "./replay-link.ts";
 import { encodeMark, markKey, replayMark } from "./replay-mark.ts";
 import { ReplayPipe } from "./replay-pipe.ts";
 import { command } from "./resp.ts";
 
-/** Replies are 9 bytes each: small slabs hold thousands. */
-const slabBytes = 128 * 1024;
-
 /** How long a server may leave commands unanswered; a value of hundreds of megabytes takes it about a second. */
 const defaultSilenceMs = 30_000;
-
-/** By which the connections of a replay are told from those that load the parts of the same restore. */
-const replayPart = 10_000;
 
 /** What stands in a batch before the commands of the AOF: SELECT, DEL, SELECT, beside the MULTI. */
 const prologueCommands = 3;
@@ -36,14 +28,10 @@ export async function replay(
   signal: AbortSignal,
   { silenceMs = defaultSilenceMs }: { silenceMs?: number } = {},
 ): Promise<void> {
-  const attempt = { ...options, part: replayPart };
-  await requireFencing(address, signal);
-  const link = await Link.open(address, signal, { slabBytes });
-  try {
-    await fence([{ address, link }], attempt, signal);
+  await withReplayLink(address, options, signal, async (link) => {
     const mark = await replayMark(address, options.operation, signal);
     if (mark === undefined) throw lostMark(address);
-    // A link that was named before its import mode is suspended like any other: it must say that it imports.
+    // While expiry is suspended, only whoever says that it imports sees the keys whose time has passed.
     await ifAllowed(link.ask("CLIENT", "IMPORT-SOURCE", "ON"));
     const pipe = new ReplayPipe(link, address, {
       failure: (error, batch) => replayFailure(address, error, batch),
@@ -51,13 +39,7 @@ export async function replay(
       silenceMs,
     });
     await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
-  } catch (error) {
-    link.close();
-    await dropUnfinished(address, attempt);
-    throw error;
-  } finally {
-    link.close();
-  }
+  });
 }
 
 async function sendAll(
@@ -94,19 +76,6 @@ const prologue = ({ database }: ReplayMark, operation: string): Uint8Array =>
 
 const epilogue = (mark: ReplayMark, operation: string): Uint8Array =>
   Buffer.concat([["SELECT", "0"], ["SET", markKey(operation), encodeMark(mark)], ["EXEC"]].map(command));
-
-/**
- * Commands that are not idempotent are sent only where an earlier sender can be cut off. PERMISSION_DENIED: the server does not
- * let us; it names what the ACL lacks.
- */
-async function requireFencing(address: Address, signal: AbortSignal): Promise<void> {
-  await withClient(address, signal, async (ask) => {
-    await ask("CLIENT", "SETNAME", "valkeep");
-    await ask("CLIENT", "LIST", "TYPE", "pubsub");
-    // Ids count connections: nobody has this one.
-    await ask("CLIENT", "KILL", "ID", `${Number.MAX_SAFE_INTEGER}`);
-  });
-}
 
 /** An error reply, as an operator's error. Names no key and shows nothing of a command but where it stands. */
 function replayFailure(

@@ -23,6 +23,7 @@ describe("a reader of an AOF", () => {
         transactions: 1,
         databases: [0, 3],
         largestArgumentBytes: 5,
+        expires: 0,
         lastTime: 1_700_000_000,
       },
     });

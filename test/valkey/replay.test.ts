@@ -54,7 +54,7 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
 
   async function replayed(...logs: ReplayLog[]): Promise<ReplayMark[]> {
     const marks: ReplayMark[] = [];
-    await valkey.beginReplay(instance, operation, calm());
+    await valkey.beginReplay(instance, options, calm());
     await valkey.replay(instance, logs, { ...options, onProgress: (mark) => marks.push(mark) }, calm());
     return marks;
   }
@@ -69,7 +69,7 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
     expect(await text(server.endpoint, "GET", "a")).toBe("12");
     expect(await text(server.endpoint, "DBSIZE")).toBe("2");
     expect(await valkey.replayMark(instance, operation, calm())).toEqual(marks.at(-1));
-    await valkey.endReplay(instance, operation, calm());
+    await valkey.endReplay(instance, options, calm());
     expect(await text(server.endpoint, "DBSIZE")).toBe("1");
     expect(String(await send(server.endpoint, ["SELECT", 3], ["GET", "n"]))).toBe("2");
   });
@@ -80,14 +80,14 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
       logOf(log("SELECT 2", "SET b 1", "FLUSHALL", "SWAPDB 0 2", "SET c 1")),
     );
     expect(await text(server.endpoint, "INFO", "keyspace")).toMatch(/db0:keys=1,[\s\S]*db2:keys=1,/);
-    await valkey.endReplay(instance, operation, calm());
+    await valkey.endReplay(instance, options, calm());
     expect(await text(server.endpoint, "INFO", "keyspace")).not.toMatch(/db0/);
   });
 
   it("goes on exactly where the one before it was cut off, whatever had been sent", { timeout: 30_000 }, async () => {
     const commands = Array.from({ length: 40_000 }, (_, n) => entry("APPEND", `k${n % 7}`, `${n},`));
     const file = Buffer.concat([log("SELECT 4"), ...commands]);
-    await valkey.beginReplay(instance, operation, calm());
+    await valkey.beginReplay(instance, options, calm());
     let epoch = 0;
     for (const bytes of [1, 300_000, 600_000, 900_000]) {
       epoch++;
@@ -110,7 +110,7 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
 
   it("cuts off an earlier attempt before it reads the mark", async () => {
     const file = Buffer.concat(Array.from({ length: 30_000 }, (_, n) => entry("RPUSH", "l", `${n}`.padStart(8, "0"))));
-    await valkey.beginReplay(instance, operation, calm());
+    await valkey.beginReplay(instance, options, calm());
     const late = meeting(file, 500_000, async () => {
       await valkey.replay(instance, [logOf(file)], { ...options, epoch: 2 }, calm());
     });
@@ -158,10 +158,10 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
   });
 
   it("refuses to begin over another key of its mark's name, and takes its own again", async () => {
-    await valkey.beginReplay(instance, operation, calm());
-    await valkey.beginReplay(instance, operation, calm());
+    await valkey.beginReplay(instance, options, calm());
+    await valkey.beginReplay(instance, options, calm());
     await send(server.endpoint, ["SET", markKey, "mine"]);
-    await expect(valkey.beginReplay(instance, operation, calm())).rejects.toMatchObject({
+    await expect(valkey.beginReplay(instance, options, calm())).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
     });
   });
@@ -169,7 +169,7 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
   it("refuses a server that lets it cut off nobody, before anything is sent", async () => {
     const user = ["ACL", "SETUSER", "meek", "on", ">pass", "~*", "+@all", "-client|kill"];
     await send(server.endpoint, user);
-    await valkey.beginReplay(instance, operation, calm());
+    await valkey.beginReplay(instance, options, calm());
     const meek = { ...instance, authUser: "meek", authSecret: "secret:pass" };
     await expect(valkey.replay(meek, [logOf(log("SET a 1"))], options, calm())).rejects.toMatchObject({
       code: "PERMISSION_DENIED",
@@ -188,7 +188,7 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
       `SET over v PXAT ${past}`,
     );
     await replayed(logOf(file));
-    await valkey.endReplay(instance, operation, calm());
+    await valkey.endReplay(instance, options, calm());
     expect(await text(server.endpoint, "GET", "session")).toBe(suspends ? "vw" : "w");
     expect(await text(server.endpoint, "EXISTS", "over")).toBe("0");
   });
