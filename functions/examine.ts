@@ -1,6 +1,6 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import type { Check } from "../shared/backup/check.ts";
-import type { FoundTarget, RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
+import type { FoundTarget, ReplayFile, RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
 import { preflight } from "../shared/backup/preflight.ts";
 import { lanesInto, partsOf } from "../shared/backup/restore-plan.ts";
 import type { Shape } from "../shared/backup/shape.ts";
@@ -13,6 +13,10 @@ import type { SourceFile } from "./source.ts";
 interface Source {
   name: string;
   files: SourceFile[];
+  /** The files of an AOF whose commands follow. */
+  logs: ReplayFile[];
+  /** Refuse an AOF of which something would be left out. */
+  isStrict?: boolean | undefined;
   /** The shape of the Backup; files from a bucket have none. */
   wanted: Shape | undefined;
   allowShrink: boolean;
@@ -29,7 +33,7 @@ export interface Examined {
 /** Asks the target all that decides whether it can take the files, and cuts them into parts. Changes nothing there. */
 export async function examine(
   instance: Instance,
-  { name, files: found, wanted, allowShrink, maxParallelLoads }: Source,
+  { name, files: found, logs, isStrict, wanted, allowShrink, maxParallelLoads }: Source,
   { valkey, objects, log }: Ports,
   signal: AbortSignal,
 ): Promise<Examined> {
@@ -39,7 +43,18 @@ export async function examine(
   const { functionLibraries = [] } = target;
   const shardCount = target.mode === instance.mode ? await valkey.shardCount(instance, signal) : undefined;
   const libraries = functionLibraries.length > 0 ? await librariesOf(files[0], objects, signal) : undefined;
-  const checks = preflight({ files, slots, libraries, wanted, registered: instance, allowShrink, target, shardCount });
+  const checks = preflight({
+    files,
+    slots,
+    logs,
+    isStrict,
+    libraries,
+    wanted,
+    registered: instance,
+    allowShrink,
+    target,
+    shardCount,
+  });
   const failed = checks.filter(({ result }) => result === "FAIL").map((check) => check.name);
   log("INFO", "examined", { instance: instance.name, failed });
   const lanes = maxParallelLoads ?? lanesInto(shardCount ?? 1);
@@ -48,7 +63,9 @@ export async function examine(
     lanes,
   );
   const counts = { askedCount: Math.min(lanes, parts.length), loadedCount: 0, loaded: [] };
-  return { checks, plan: { source: name, files: files.map(slim), parts, ...counts, target: asFound(target) } };
+  const replays = logs.filter(({ commands }) => commands > 0);
+  const plan = { source: name, files: files.map(slim), parts, ...counts, target: asFound(target) };
+  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) } };
 }
 
 /** Types are for the preflight alone: what is left of many files has to fit into the Operation. */
@@ -57,10 +74,11 @@ function slim(file: RestoreFile): RestoreFile {
   return { ...file, databases: Object.fromEntries(databases) };
 }
 
-function asFound({ runId, expiredKeys, functionCount, shards }: Server): FoundTarget {
+function asFound({ runId, expiredKeys, functionCount, suspendsExpiry, shards }: Server): FoundTarget {
   return {
     runId,
     expiredKeys,
+    ...(suspendsExpiry && { suspendsExpiry }),
     ...(functionCount !== undefined && { functionCount }),
     ...(shards && { shards: shards.map((shard) => ({ runId: shard.runId, expiredKeys: shard.expiredKeys })) }),
   };
@@ -70,7 +88,7 @@ function asFound({ runId, expiredKeys, functionCount, shards }: Server): FoundTa
 async function librariesOf(file: RestoreFile | undefined, objects: Objects, signal: AbortSignal): Promise<string[]> {
   const names: string[] = [];
   if (file === undefined || file.functions === 0) return names;
-  for await (const batch of records(objects.read(file, {}, signal)))
+  for await (const batch of records(objects.read(file, { end: file.sizeBytes }, signal)))
     for (const entry of batch) {
       if (entry.kind === "function") names.push(libraryNameOf(entry.code) ?? "");
       if (names.length === file.functions) return names;

@@ -30,7 +30,9 @@ export const load = step<"part.v1.requested", PartResult>({
     const source = {
       facts: file,
       ...(stretch && { stretch }),
-      read: (range: Range, reading: AbortSignal) => objects.read(file, range, reading),
+      // What goes on behind a preamble is no part of the file.
+      read: (range: Range, reading: AbortSignal) =>
+        objects.read(file, { ...(file.isPreamble && { end: file.sizeBytes }), ...range }, reading),
     };
     const options = {
       operation: work.operation.slice("operations/".length),
@@ -39,7 +41,8 @@ export const load = step<"part.v1.requested", PartResult>({
       confirm: () => work.renew(),
       // What an earlier attempt has written behind its last mark is there.
       replace: work.attempt > 1,
-      now: () => clock.now(),
+      // Where commands follow, one of them may have kept a key whose time has passed.
+      now: () => (plan?.replays !== undefined && plan.target.suspendsExpiry ? 0 : clock.now()),
       // Each library stands in one stretch of the first file.
       withFunctions: place === 0,
       ...(work.resume !== undefined && { from: JSON.parse(work.resume) as LoadMark }),

@@ -10,8 +10,10 @@ import type { Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
+import { beginParts } from "./after-parts.ts";
+import { sourcesAt } from "./aof-source.ts";
 import { type Examined, examine } from "./examine.ts";
-import { filesOf, placesOf, readFiles } from "./source.ts";
+import { filesOf, placesOf } from "./source.ts";
 
 /** A restore that somebody asked for: of a backup, or of RDB files in a bucket. A dry run of it ends with its checks. */
 export const restore = step<"restore.v1.requested", Examined>({
@@ -25,15 +27,13 @@ export const restore = step<"restore.v1.requested", Examined>({
   },
 
   async run(work, ports, signal) {
-    const { instance, backup, gcsSourceUris = [], allowShrink = false, maxParallelLoads } = work.data;
-    const { files, wanted } =
+    const { instance, backup, gcsSourceUris = [], allowShrink = false, strict, maxParallelLoads } = work.data;
+    const { files, wanted, logs } =
       backup === undefined
-        ? {
-            files: await readFiles(await placesOf(gcsSourceUris, ports.objects), work, ports, signal),
-            wanted: undefined,
-          }
-        : await filesOf(backup, ports, signal);
-    const source = { name: backup ?? gcsSourceUris.join(" "), files, wanted, allowShrink, maxParallelLoads };
+        ? { ...(await sourcesAt(gcsSourceUris, work, ports, signal)), wanted: undefined }
+        : { ...(await filesOf(backup, ports, signal)), logs: [] };
+    const name = backup ?? gcsSourceUris.join(" ");
+    const source = { name, files, logs, wanted, allowShrink, isStrict: strict, maxParallelLoads };
     return await examine(await targetIn(work.operation, instance, ports.store), source, ports, signal);
   },
 
@@ -57,8 +57,8 @@ export const restoreLanded = step<"object.v1.finalized", Examined>({
     const [place] = await placesOf([name], ports.objects);
     if (place?.generation !== generation)
       throw new StatusError("FAILED_PRECONDITION", `${name} was replaced since: what is there now asks for itself`);
-    const files = await readFiles([place], work, ports, signal);
-    const source = { name, files, wanted: undefined, allowShrink: false };
+    const sources = await sourcesAt([name], work, ports, signal);
+    const source = { name, ...sources, wanted: undefined, allowShrink: false };
     return await examine(await targetIn(work.operation, instanceId, ports.store), source, ports, signal);
   },
 
@@ -76,14 +76,16 @@ export async function pin(change: Change, backup: string): Promise<void> {
   change.hold({ kind: "pin", path: backup });
 }
 
-/** `orders/anything.rdb` in the inbox names the instance `orders`; anything else is refused. */
+/** `orders/anything.rdb` and `orders/anything.aof` in the inbox name the instance `orders`; anything else is refused. */
 function targetNamedBy(bucket: string, object: string, inbox: string): string {
   const shown = `gs://${bucket}/${object.slice(0, 200)}`;
   if (bucket !== inbox) throw new StatusError("FAILED_PRECONDITION", `${shown} is not in the inbox gs://${inbox}`);
   const [folder = "", ...rest] = object.split("/");
   const isOrdinary = rest.length > 0 && rest.every((part) => part !== "" && part !== "." && part !== "..");
-  if (!isOrdinary || !object.endsWith(".rdb") || rest.at(-1) === ".rdb")
-    throw new StatusError("FAILED_PRECONDITION", `${shown} is not restored: expected INSTANCE/NAME.rdb`);
+  if (isOrdinary && /\.(base|incr)\.(rdb|aof)$/.test(object))
+    throw new StatusError("FAILED_PRECONDITION", `${shown} is one file of an AOF: restore all of it by its manifest`);
+  if (!isOrdinary || !/[^/]\.(rdb|aof)$/.test(object))
+    throw new StatusError("FAILED_PRECONDITION", `${shown} is not restored: expected INSTANCE/NAME.rdb, or NAME.aof`);
   try {
     return instanceIdOf(folder);
   } catch (cause) {
@@ -110,5 +112,6 @@ async function conclude(change: Change, instanceId: string, { checks, plan }: Ex
   }
   if (isDry) return await change.end({ response: { instance, checks: checks.length } });
   change.operation.plan = plan;
-  for (let part = 0; part < plan.askedCount; part++) change.ask("part.v1.requested", { instance, part }, part);
+  if (plan.replays === undefined) beginParts(change, instance, plan);
+  else change.ask("replay.v1.requested", { instance, phase: "BEGIN" }, "begin");
 }

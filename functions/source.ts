@@ -1,7 +1,9 @@
+import { AofReader } from "../shared/aof/reader.ts";
+import type { AofSummary } from "../shared/aof/summary.ts";
 import type { Backup, BackupFile, RdbFacts } from "../shared/backup/backup.ts";
 import type { FileIndex } from "../shared/backup/file-index.ts";
 import { manifestObject, parseObjectName, parseObjectUri } from "../shared/backup/name.ts";
-import type { RestoreFile } from "../shared/backup/operation.ts";
+import type { ReplayFile, RestoreFile } from "../shared/backup/operation.ts";
 import type { Shape } from "../shared/backup/shape.ts";
 import { storedShards } from "../shared/backup/stored-object.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
@@ -10,7 +12,6 @@ import type { Work } from "../shared/pipeline/step.ts";
 import { sizeOf } from "../shared/pipeline/stream.ts";
 import { isDisagreement, readIndex, readManifest, storedAs } from "../shared/pipeline/vault.ts";
 import { borderBytes } from "../shared/rdb/border.ts";
-import { checked } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 
 /** A file that is to be restored. */
@@ -94,26 +95,35 @@ async function missing(uri: string, bucket: string, objects: Objects, cause: unk
   throw cause;
 }
 
+/** What one object was found to hold: an RDB file, commands of an AOF, or the one before the other. */
+export interface ReadFile {
+  place: Place;
+  source?: SourceFile;
+  log?: ReplayFile;
+}
+
 /**
  * Reads files whole before anything is touched: a damaged one is refused here. Where they can be cut is found on the way. A later
- * attempt goes on with the files that were not read yet.
+ * attempt goes on with the files that were not read yet. `mayBeEmpty`: as files of an AOF may be.
  */
 export async function readFiles(
   places: readonly Place[],
   { resume, progress }: Pick<Work<"restore.v1.requested">, "resume" | "progress">,
   { objects, settings }: Pick<Ports, "objects" | "settings">,
   signal: AbortSignal,
-): Promise<SourceFile[]> {
+  { mayBeEmpty = false }: { mayBeEmpty?: boolean } = {},
+): Promise<ReadFile[]> {
   const totalBytes = places.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const everyBytes = Math.max(settings.borderBytes ?? borderBytes, Math.ceil(totalBytes / mostBorders));
-  const earlier: SourceFile[] = resume === undefined ? [] : JSON.parse(resume);
-  const files: SourceFile[] = [];
+  const earlier: ReadFile[] = resume === undefined ? [] : JSON.parse(resume);
+  const files: ReadFile[] = [];
   let doneBytes = 0;
   for (const place of places) {
     const read = JSON.stringify(files);
     const told = (bytes: number) => progress(doneBytes + bytes, totalBytes, read);
-    const known = earlier.find(({ file }) => isSame(file, place));
-    files.push(known ?? (await readFile(place, everyBytes, objects, told, signal)));
+    const reader = new AofReader({ mayBeEmpty, borderBytes: everyBytes });
+    const known = earlier.find((file) => isSame(file.place, place));
+    files.push(known ?? (await readFile(place, reader, objects, told, signal)));
     doneBytes += place.sizeBytes;
   }
   return files;
@@ -124,25 +134,35 @@ const isSame = (a: Pick<Place, "bucket" | "object" | "generation">, b: Place): b
 
 async function readFile(
   place: Place,
-  everyBytes: number,
+  reader: AofReader,
   objects: Objects,
   told: (doneBytes: number) => void,
   signal: AbortSignal,
-): Promise<SourceFile> {
+): Promise<ReadFile> {
   const { bucket, object, generation } = place;
-  let found: Omit<SourceFile, "slots"> | undefined;
-  const bytes = sizeOf(objects.read(place, {}, signal), told);
-  for await (const _ of checked(
-    bytes,
-    (summary, { borders, ...index }) => {
-      const file = { bucket, object, generation, ...factsOf(summary) };
-      found = { file, ...(borders.length > 0 && { index: { ...index, borders: [...borders] } }) };
-    },
-    { borderBytes: everyBytes },
-  ));
-  if (found === undefined) throw new StatusError("INTERNAL", `${object} ended without a verdict`);
+  for await (const chunk of sizeOf(objects.read(place, {}, signal), told)) reader.write(chunk);
+  const { sizeBytes, base, log } = reader.end();
+  const found: ReadFile = { place };
+  if (log !== undefined) found.log = replayOf(place, sizeBytes, log);
+  if (base === undefined) return found;
+  const index = reader.index();
   const slots = await slotsOf(place, objects, signal);
-  return { ...found, ...(slots !== undefined && { slots }) };
+  found.source = {
+    file: { bucket, object, generation, ...factsOf(base), ...(log !== undefined && { isPreamble: true }) },
+    ...(index !== undefined && index.borders.length > 0 && { index: { ...index, borders: [...index.borders] } }),
+    ...(slots !== undefined && { slots }),
+  };
+  return found;
+}
+
+/** Of all that reading the commands told only what a plan needs. */
+function replayOf({ bucket, object, generation }: Place, sizeBytes: number, log: AofSummary): ReplayFile {
+  const { startOffset, endOffset, commands, expires, databases, largestArgumentBytes, refused } = log;
+  return {
+    ...{ bucket, object, generation, sizeBytes, startOffset, endOffset },
+    ...{ commands, expires, databases, largestArgumentBytes },
+    ...(refused !== undefined && { refused }),
+  };
 }
 
 /** The slots of a file that a manifest beside it tells of, as of a copy of a backup; `undefined` where nothing does. */

@@ -12,6 +12,7 @@ import { undo } from "./live/undo.ts";
 import { load } from "./load.ts";
 import { rebuild, recount } from "./rebuild.ts";
 import { reclaim } from "./reclaim.ts";
+import { replay } from "./replay.ts";
 import { restore, restoreLanded } from "./restore.ts";
 import { retirement } from "./retire.ts";
 import { reconciliation, schedule } from "./schedule.ts";
@@ -33,7 +34,7 @@ export const steps: Record<StepFunction, readonly AnyStep[]> = {
   sweep: [sweep],
   erase: [deletion, undelete, erasure, dissolution, clearance, retirement],
   restore: [restore, select, matching, restoreLanded],
-  load: [load, merge, undo],
+  load: [load, replay, merge, undo],
   verify: [verify],
   schedule: [schedule, reconciliation],
   catalogue: [rebuild, recount, reclaim],

@@ -27,10 +27,14 @@ const adapters = ["valkey", "firestore", "gcs", "pubsub", "scheduler", "memoryst
 /** For each part of `shared`, what else of the project it may import; its own files always. */
 const allowed: Record<string, string[]> = {
   "shared/rdb/": ["shared/error.ts"],
+  "shared/aof/": ["shared/rdb/", "shared/error.ts"],
   "shared/backup/": ["shared/error.ts"],
   "shared/pipeline/": ["shared/backup/", "shared/error.ts"],
   ...Object.fromEntries(
-    adapters.map((name) => [name, ["shared/pipeline/ports.ts", "shared/backup/", "shared/rdb/", "shared/error.ts"]]),
+    adapters.map((name) => [
+      name,
+      ["shared/pipeline/ports.ts", "shared/backup/", "shared/rdb/", "shared/aof/", "shared/error.ts"],
+    ]),
   ),
 };
 
@@ -63,8 +67,8 @@ describe("the layout", () => {
     ).toEqual([]);
   });
 
-  it("rdb knows bytes only: no package but Node's own", () => {
-    const files = sources.filter((file) => file.startsWith("shared/rdb/"));
+  it("rdb and aof know bytes only: no package but Node's own", () => {
+    const files = sources.filter((file) => /^shared\/(rdb|aof)\//.test(file));
     expect(offences(files, (_, name) => isProject(name) || name.startsWith("node:"))).toEqual([]);
   });
 
@@ -97,7 +101,7 @@ describe("the layout", () => {
   });
 
   it("the model and the file format know no clock, chance, environment or timer", () => {
-    const files = sources.filter((file) => /^shared\/(backup|rdb)\//.test(file));
+    const files = sources.filter((file) => /^shared\/(backup|rdb|aof)\//.test(file));
     const impure = /\bDate\.now\(|\bnew Date\(\)|Math\.random\(|\bprocess\.|\bsetTimeout\(|\bfetch\(/;
     expect(files.filter((file) => impure.test(text(file)))).toEqual([]);
   });

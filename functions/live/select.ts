@@ -18,8 +18,9 @@ import { step } from "../../shared/pipeline/step.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import { assertFree, takeTarget } from "../../shared/pipeline/take-target.ts";
 import { RdbReader } from "../../shared/rdb/reader.ts";
+import { sourcesAt } from "../aof-source.ts";
 import { pin, targetIn } from "../restore.ts";
-import { filesOf, placesOf, readFiles } from "../source.ts";
+import { filesOf } from "../source.ts";
 
 /** What a server writes of itself at the beginning of a file fits this many times over. */
 const headBytes = 4096;
@@ -47,10 +48,15 @@ export const select = step<"selection.v1.requested", Selection>({
       throw new StatusError("NOT_FOUND", `there is no gs://${settings.vaultBucket}/${selection}`);
     const pattern = { object: selection, generation: stored.generation };
     await takesOf(pattern, ports);
-    const found =
+    const { files: found, logs } =
       backup === undefined
-        ? await readFiles(await placesOf(gcsSourceUris, objects), work, ports, signal)
-        : (await filesOf(backup, ports, signal)).files;
+        ? await sourcesAt(gcsSourceUris, work, ports, signal)
+        : { ...(await filesOf(backup, ports, signal)), logs: [] };
+    if (logs.length > 0)
+      throw new StatusError(
+        "FAILED_PRECONDITION",
+        "single keys are found in RDB files, not in the commands of an AOF: restore it whole into an empty instance first",
+      );
     const files = found.map(({ file }) => file);
     const target = await targetIn(operation, instance, store);
     const cut: Selection["files"] = [];

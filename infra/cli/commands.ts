@@ -147,7 +147,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./catalogue/check.ts")).check,
   },
   "rdb check": {
-    summary: "read an RDB file to its last byte and tell what is in it",
+    summary: "read an RDB file or an AOF to its last byte and tell what is in it",
     load: async () => (await import("./rdb-check.ts")).rdbCheck,
   },
   completion: {

@@ -11,11 +11,12 @@ export interface ValkeyPrograms {
   name: "Valkey" | "Redis";
   /** As it says itself, such as "8.0.1". */
   version: string;
-  /** Program and first arguments of the server, of `valkey-cli`, of `valkey-check-rdb`; append yours. */
+  /** Program and first arguments of the server, of `valkey-cli`, of `valkey-check-rdb` and `-aof`; append yours. */
   server: string[];
   cli: string[];
   checkRdb: string[];
-  /** Variables to add to the environment of all three. */
+  checkAof: string[];
+  /** Variables to add to the environment of all four. */
   env: Record<string, string>;
 }
 
@@ -64,14 +65,14 @@ async function inPath(product: "valkey" | "redis"): Promise<ValkeyPrograms | und
   for (const folder of (process.env.PATH ?? "").split(delimiter)) {
     const server = join(folder, `${product}-server`);
     if (folder === "" || !(await isExecutable(server))) continue;
-    return describe([server], [join(folder, `${product}-cli`)], [join(folder, `${product}-check-rdb`)]);
+    return describe((name) => [join(folder, `${product}-${name}`)]);
   }
   return undefined;
 }
 
 /**
  * Debian's programs run with the libraries of their own suite, libc included, so that any release runs on any Debian.
- * Server and check-rdb are one binary that goes by its argv[0].
+ * Server, check-rdb and check-aof are one binary that goes by its argv[0].
  */
 async function fromDebian(release: ValkeyRelease): Promise<ValkeyPrograms> {
   const { product, suites } = releases[release];
@@ -83,7 +84,7 @@ async function fromDebian(release: ValkeyRelease): Promise<ValkeyPrograms> {
   }
   const { loader, path } = await libraries(root);
   const argv = (name: string) => [loader, "--library-path", path, "--argv0", `${product}-${name}`, program(name)];
-  return describe(argv("server"), argv("cli"), argv("check-rdb"));
+  return describe(argv);
 }
 
 async function libraries(root: string): Promise<{ loader: string; path: string }> {
@@ -104,12 +105,21 @@ async function libraries(root: string): Promise<{ loader: string; path: string }
   return { loader, path: folders.join(":") };
 }
 
-async function describe(server: string[], cli: string[], checkRdb: string[]): Promise<ValkeyPrograms> {
+async function describe(argv: (name: string) => string[]): Promise<ValkeyPrograms> {
+  const server = argv("server");
   const [program = "", ...args] = server;
   const { stdout } = await promisify(execFile)(program, [...args, "--version"]);
   const match = /^(Valkey|Redis) server v=(\S+)/.exec(stdout);
   if (!match) throw new StatusError("UNAVAILABLE", `${server.at(-1)} --version said: ${stdout.trim()}`);
-  return { name: match[1] === "Redis" ? "Redis" : "Valkey", version: match[2] ?? "", server, cli, checkRdb, env: {} };
+  return {
+    name: match[1] === "Redis" ? "Redis" : "Valkey",
+    version: match[2] ?? "",
+    server,
+    cli: argv("cli"),
+    checkRdb: argv("check-rdb"),
+    checkAof: argv("check-aof"),
+    env: {},
+  };
 }
 
 function isExecutable(file: string): Promise<boolean> {

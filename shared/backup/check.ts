@@ -13,6 +13,7 @@ export const checkNames = [
   "record",
   "memory",
   "eviction",
+  "replay",
   "shards",
   "replicas",
   "nodeType",

@@ -162,6 +162,8 @@ export const events = {
       gcsSourceUris,
       dryRun: z.boolean().optional(),
       allowShrink: z.boolean().optional(),
+      /** Refuse an AOF of which something would not be there afterwards, such as its torn tail. */
+      strict: z.boolean().optional(),
       /** How many parts are loaded at once at most. */
       maxParallelLoads: z.int().min(1).max(100).optional(),
       requestId,
@@ -217,6 +219,11 @@ export const events = {
   }),
   /** Load one part of a restore into its target. */
   "part.v1.requested": z.strictObject({ instance, part: z.int().min(0).max(9999) }),
+  /**
+   * Replay the commands of an AOF: BEGIN marks the target, before anything is loaded; RUN carries them out, once the files are
+   * loaded; END takes the mark away.
+   */
+  "replay.v1.requested": z.strictObject({ instance, phase: z.enum(["BEGIN", "RUN", "END"]) }),
   /** Compare a restored instance with what was to be loaded. */
   "verification.v1.requested": z.strictObject({ instance }),
   /** An instance was registered, changed or deleted: bring its Cloud Scheduler job in line. */
@@ -283,7 +290,7 @@ export const routes = {
     "retirement.v1.requested",
   ],
   restore: ["restore.v1.requested", "selection.v1.requested", "matching.v1.requested", "object.v1.finalized"],
-  load: ["part.v1.requested", "merge.v1.requested", "undo.v1.requested"],
+  load: ["part.v1.requested", "replay.v1.requested", "merge.v1.requested", "undo.v1.requested"],
   verify: ["verification.v1.requested"],
   schedule: ["instance.v1.changed", "reconciliation.v1.requested"],
   catalogue: ["rebuild.v1.requested", "recount.v1.requested", "orphans.v1.requested"],
@@ -317,6 +324,7 @@ export const verbOf: { readonly [T in EventType]?: Verb } = {
   "undo.v1.requested": "undo",
   "object.v1.finalized": "restore",
   "part.v1.requested": "restore",
+  "replay.v1.requested": "restore",
   "verification.v1.requested": "restore",
   "instance.v1.changed": "schedule",
   "reconciliation.v1.requested": "schedule",
@@ -337,6 +345,7 @@ export const continuations: readonly EventType[] = [
   "matching.v1.requested",
   "merge.v1.requested",
   "part.v1.requested",
+  "replay.v1.requested",
   "verification.v1.requested",
 ];
 

@@ -126,6 +126,8 @@ export interface RestorePlan {
   target: FoundTarget;
   /** What was loaded of each file of which anything was. */
   loaded: LoadedFile[];
+  /** The commands of an AOF, which follow once the files are loaded; in their order. Absent: there are none. */
+  replays?: ReplayFile[];
 }
 
 /** The target as it was found: a server that restarted meanwhile has another runId; one may not tell its functions. */
@@ -133,6 +135,8 @@ export interface FoundTarget {
   runId: string;
   expiredKeys: number;
   functionCount?: number;
+  /** It can be told to let no key expire while commands are replayed. */
+  suspendsExpiry?: true;
   /** Of a cluster: each primary. */
   shards?: { runId: string; expiredKeys: number }[];
 }
@@ -141,6 +145,28 @@ export interface RestoreFile extends RdbFacts {
   bucket: string;
   object: string;
   generation: string;
+  /** The object goes on behind these `sizeBytes`, with the commands of an AOF. */
+  isPreamble?: true;
+}
+
+/** The commands of one file of an AOF, up to its last whole one. */
+export interface ReplayFile {
+  bucket: string;
+  object: string;
+  generation: string;
+  sizeBytes: number;
+  /** Behind an RDB preamble, if there is one. */
+  startOffset: number;
+  /** What is behind it is torn: no whole command, or no whole transaction. */
+  endOffset: number;
+  commands: number;
+  /** Those that may say when a key expires. */
+  expires: number;
+  /** The databases that are written to. */
+  databases: number[];
+  largestArgumentBytes: number;
+  /** The first command that no restore sends, and where it begins. */
+  refused?: { name: string; offset: number };
 }
 
 /** What one message loads: a file of the plan, or a stretch of it between two record borders. */

@@ -10,6 +10,8 @@ import {
   checkRecord,
   checkVersion,
 } from "./compatibility.ts";
+import type { ReplayFile } from "./operation.ts";
+import { checkReplay } from "./replay.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
 import { checkSlots } from "./slot-coverage.ts";
 import type { Target } from "./target.ts";
@@ -19,6 +21,10 @@ export interface Preflight {
   files: readonly RdbFacts[];
   /** Of each file the slots of the shard that it was taken of, where a manifest tells. */
   slots?: readonly (string | undefined)[];
+  /** The files of an AOF whose commands follow. */
+  logs?: readonly ReplayFile[] | undefined;
+  /** What the preflight would only warn of in an AOF is refused. */
+  isStrict?: boolean | undefined;
   /** The names of the function libraries that will be loaded, where somebody has looked. */
   libraries?: readonly string[] | undefined;
   /** The Backup's; absent for files from a bucket, which prescribe none. */
@@ -36,6 +42,8 @@ export interface Preflight {
 export function preflight({
   files,
   slots = [],
+  logs = [],
+  isStrict = false,
   libraries,
   wanted,
   registered,
@@ -57,6 +65,7 @@ export function preflight({
     record: checkRecord(files, target),
     memory: checkMemory(files, target),
     eviction: checkEviction(files, target),
+    replay: checkReplay(files, logs, isStrict, target),
     shards: checkShards(wanted?.shardCount, shardCount, allowShrink),
     replicas: checkReplicas(wanted?.replicaCount, target.replicaCount, registered.replicaCount, allowShrink),
     nodeType: checkNodeType(wanted?.nodeType, registered.nodeType, allowShrink),

@@ -27,6 +27,8 @@ export interface Target {
   systemMemoryBytes?: number;
   /** `proto-max-bulk-len`. */
   maxBulkBytes?: number;
+  /** It knows `import-mode`, from Valkey 8.1 on: keys expire only when the importer says so. */
+  suspendsExpiry?: true;
 }
 
 /** The format in which a server dumps its values: Valkey went its own way with RDB version 80. */

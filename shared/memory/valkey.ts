@@ -21,6 +21,7 @@ import { records } from "../rdb/records.ts";
 import { markAt, stretchLeft } from "../rdb/stretch.ts";
 import { ValueDigest } from "../rdb/value-digest.ts";
 import { writeRdb } from "../rdb/writer.ts";
+import { beginReplay, decodeText, encodeText, endReplay, type MemoryStrings, replay, replayMark } from "./replay.ts";
 import { memoryScan } from "./valkey-scan.ts";
 
 type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
@@ -56,6 +57,27 @@ export interface MemoryValkey extends Valkey {
 /** Valkey in memory. Its snapshots are real RDB files of version 11, in chunks of `chunkBytes`. */
 export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } = {}): MemoryValkey {
   const servers = new Map<string, MemoryServer>();
+  /** Who replays into a server, or is about to. */
+  const replayers = new Map<MemoryServer, Set<{ isCut: boolean }>>();
+
+  /** Acts as a replayer that has named its connection, made sure of its lease, and cut off all others. */
+  async function connected<T>(
+    server: MemoryServer,
+    confirm: () => Promise<void>,
+    act: (strings: MemoryStrings, isCut: () => boolean) => Promise<T>,
+  ): Promise<T> {
+    const self = { isCut: false };
+    const all = replayers.get(server) ?? new Set();
+    replayers.set(server, all.add(self));
+    try {
+      await confirm();
+      if (self.isCut) throw new StatusError("UNAVAILABLE", "the server closed the link");
+      for (const other of all) other.isCut = other !== self;
+      return await act(stringsOf(server), () => self.isCut);
+    } finally {
+      all.delete(self);
+    }
+  }
 
   function find({ endpoint }: Instance): MemoryServer {
     const server = servers.get(endpoint);
@@ -120,6 +142,16 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
     dump: (instance, database, keys, signal) => dumpOf(find(instance), database, keys, signal),
     exchange: async (instance, exchanges, options, signal) =>
       await exchangeIn(find(instance), exchanges, options, signal),
+    beginReplay: (instance, { operation, confirm }) =>
+      connected(find(instance), confirm, async (strings) => beginReplay(strings, operation)),
+    replayMark: async (instance, operation) => replayMark(stringsOf(find(instance)), operation),
+    replay: (instance, logs, options, signal) =>
+      connected(find(instance), options.confirm, async (strings, isCut) => {
+        const isGone = () => isCut() || !servers.has(instance.endpoint);
+        await replay(strings, logs, options, isGone, signal);
+      }),
+    endReplay: (instance, { operation, confirm }) =>
+      connected(find(instance), confirm, async (strings) => endReplay(strings, operation)),
   };
 }
 
@@ -150,6 +182,7 @@ function described({ shards, functions, runId, answers }: MemoryServer): Server 
     systemMemoryBytes: 8_000_000_000,
     expiredKeys: 0,
     maxBulkBytes: 536_870_912,
+    suspendsExpiry: true,
     ...answers,
   };
 }
@@ -317,6 +350,16 @@ async function joined(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>):
 }
 
 const nameOf = (db: number, key: Uint8Array): string => `${db}:${Buffer.from(key).toString("hex")}`;
+
+/** The strings of its first shard. */
+const stringsOf = ({ shards: [shard] }: MemoryServer): MemoryStrings => ({
+  get(db, key) {
+    const found = shard?.get(keyName(db, key));
+    return found === undefined ? undefined : decodeText(found.value);
+  },
+  set: (db, key, value) => void shard?.set(keyName(db, key), { type: 0, expireTimeMs: -1, value: encodeText(value) }),
+  remove: (db, key) => void shard?.delete(keyName(db, key)),
+});
 
 /** The name under which a server in memory keeps a key. */
 export const keyName = (db: number, key: string): string => nameOf(db, Buffer.from(key));

@@ -366,6 +366,31 @@ export interface ExchangeOptions extends Pick<LoadOptions, "operation" | "part" 
   database: number;
 }
 
+/** A file of an AOF: the commands of this range, all of them whole. */
+export interface ReplayLog {
+  startOffset: number;
+  endOffset: number;
+  read(range: { start: number; end: number }, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** Everything before `offset` of the log of this number, from 1 on, was carried out; 0: nothing was. `database` is selected there. */
+export interface ReplayMark {
+  log: number;
+  offset: number;
+  database: number;
+}
+
+/**
+ * Who replays, as whoever loads: `epoch` rises through all three calls of a replay, and each of them cuts off whoever was at it
+ * with a lower one.
+ */
+export type Replayer = Pick<LoadOptions, "operation" | "epoch" | "confirm">;
+
+export interface ReplayOptions extends Replayer {
+  /** Rises; once for each batch that was carried out. */
+  onProgress?: (mark: ReplayMark) => void;
+}
+
 /**
  * The databases under protection. UNAVAILABLE: nobody answers, or the link broke; UNAUTHENTICATED, PERMISSION_DENIED:
  * the server said so; FAILED_PRECONDITION: it answers, but not as the Instance says.
@@ -420,6 +445,20 @@ export interface Valkey {
     options: ExchangeOptions,
     signal: AbortSignal,
   ): Promise<Exchanged[]>;
+  /**
+   * Puts down, in the target itself, the mark of a replay's beginning, and has it suspend expiry; answers whether it can. Comes
+   * before anything is loaded. May be repeated until `replay` has begun.
+   */
+  beginReplay(instance: Instance, replayer: Replayer, signal: AbortSignal): Promise<boolean>;
+  /** How far the replay has come, by its mark. */
+  replayMark(instance: Instance, operation: string, signal: AbortSignal): Promise<ReplayMark | undefined>;
+  /**
+   * Carries out the commands of all logs in their order, each exactly once, from the mark on, whoever was at it before. DATA_LOSS:
+   * the target refused one of them, or has lost its mark.
+   */
+  replay(instance: Instance, logs: readonly ReplayLog[], options: ReplayOptions, signal: AbortSignal): Promise<void>;
+  /** Takes the mark away and lets keys expire again. May be repeated. */
+  endReplay(instance: Instance, replayer: Replayer, signal: AbortSignal): Promise<void>;
 }
 
 /** A Cloud Scheduler job that publishes to the topic of an event. */

@@ -35,6 +35,8 @@ export type RdbReaderOptions = {
   readonly limitBytes?: number;
   /** Read only this part of a file. */
   readonly stretch?: Stretch | undefined;
+  /** Something else may follow the file, as commands follow the preamble of an AOF: `write` leaves it. */
+  readonly mayBeFollowed?: boolean;
   /** With `entries`: note a checkpoint in the first chunk after so many bytes that ends a record, and so on; never unless told. */
   readonly checkpointBytes?: number | undefined;
   /** Of a whole file: how far apart its borders are noted, 64 MiB unless told otherwise. */
@@ -61,7 +63,7 @@ export class RdbReader {
   #failure: unknown;
 
   constructor(options: RdbReaderOptions = {}) {
-    const { entries = false, limitBytes = limits.heldBytes, stretch } = options;
+    const { entries = false, limitBytes = limits.heldBytes, stretch, mayBeFollowed } = options;
     const { checkpointBytes = Number.POSITIVE_INFINITY } = options;
     if (stretch !== undefined) requireSupported(stretch, 0);
     this.#stretch = stretch;
@@ -73,29 +75,34 @@ export class RdbReader {
     const collect = { entries, valueBytes: limitBytes, borderBytes: this.#borderBytes };
     if (stretch === undefined || stretch.startOffset === 0) {
       this.#interpreter = new Interpreter(this.#tally, collect);
-      this.#walker = new Walker(this.#interpreter);
+      this.#walker = new Walker(this.#interpreter, undefined, mayBeFollowed);
     } else {
       this.#interpreter = new Interpreter(this.#tally, collect, { format: stretch, db: stretch.db });
       this.#walker = new Walker(this.#interpreter, { offset: stretch.startOffset, format: stretch });
     }
   }
 
-  /** Takes the next bytes. They may be reused after the call, but for entries that were collected from them. */
-  write(chunk: Uint8Array): void {
+  /**
+   * Takes the next bytes, and answers how many: all, but for what may follow the end. They may be reused after the call,
+   * but for entries that were collected from them.
+   */
+  write(chunk: Uint8Array): number {
     if (this.#failure !== undefined) throw this.#failure;
     const offset = this.#walker.offset;
     const before = this.#walker.endOffset;
+    let taken: number;
     try {
-      this.#walker.write(chunk);
+      taken = this.#walker.write(chunk);
       this.#interpreter.keep();
     } catch (error) {
       this.#failure = error;
       throw error;
     }
     const summed = this.#noteCheckpoint(chunk, offset, this.#noteBorders(chunk, offset));
-    if (before >= 0) return;
+    if (before >= 0) return taken;
     const end = this.#walker.endOffset;
     this.#crc?.update(chunk.subarray(summed, end < 0 ? chunk.length : end - offset));
+    return taken;
   }
 
   /** After the verdict on a whole file: where it can be cut. Behind the last record that makes no sense. */

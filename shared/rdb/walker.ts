@@ -61,10 +61,12 @@ export class Walker {
   readonly #bounce = new Uint8Array(2 * bounceBytes);
   #bounced = 0;
   #endOffset = -1;
+  readonly #mayBeFollowed: boolean;
 
-  /** Begins at a file's start, or with `from` at a record's border within it. */
-  constructor(visitor: Visitor, from?: { offset: number; format: Format }) {
+  /** Begins at a file's start, or with `from` at a record's border within it. `mayBeFollowed`: what is behind the end is left. */
+  constructor(visitor: Visitor, from?: { offset: number; format: Format }, mayBeFollowed = false) {
     this.#visitor = visitor;
+    this.#mayBeFollowed = mayBeFollowed;
     if (from === undefined) return;
     this.#use(from.format);
     this.#chunkOffset = from.offset;
@@ -91,12 +93,18 @@ export class Walker {
     return this.#pc === entry.next && this.#position === this.#chunkOffset && this.#prefixOffset < 0;
   }
 
-  write(chunk: Uint8Array): void {
+  /** Answers how many bytes of the chunk it took: all, but for what may follow the end. */
+  write(chunk: Uint8Array): number {
     this.#hold.begin(chunk, this.#chunkOffset);
     let from = this.#position - this.#chunkOffset;
     if (this.#bounced > 0) from = this.#crossBorder(chunk);
     if (from >= 0 && from <= chunk.length) {
       from = this.#walk(chunk, from, chunk.length, chunk.length, this.#chunkOffset);
+      if (this.isAtEnd) {
+        this.#position = this.#chunkOffset + from;
+        this.#chunkOffset = this.#position;
+        return from;
+      }
       if (from < chunk.length) {
         this.#bounce.set(chunk.subarray(from));
         this.#bounced = chunk.length - from;
@@ -105,6 +113,7 @@ export class Walker {
     if (from >= 0) this.#position = this.#chunkOffset + from;
     this.#chunkOffset += chunk.length;
     this.#hold.carry(this.#position);
+    return chunk.length;
   }
 
   /** Reads what was cut by the border. Answers where to go on in the chunk: below zero if the chunk was too short. */
@@ -181,6 +190,7 @@ export class Walker {
           ({ code } = this.#program);
           break;
         default:
+          if (this.#mayBeFollowed) break;
           throw damaged("there are bytes after the end of the file", base + at);
       }
       if (size === 0) break;

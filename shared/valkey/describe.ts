@@ -119,10 +119,16 @@ function valuesOf(name: string, answer: unknown): string[] {
 }
 
 /** What only the server's configuration tells; nothing where the ACL, or the provider, keeps that to itself. */
-async function askLimits(ask: Ask): Promise<Pick<Server, "databaseCount" | "maxBulkBytes">> {
+async function askLimits(ask: Ask): Promise<Pick<Server, "databaseCount" | "maxBulkBytes" | "suspendsExpiry">> {
   const databaseCount = await configured(ask, "databases");
   const maxBulkBytes = await configured(ask, "proto-max-bulk-len");
-  return { ...(databaseCount !== undefined && { databaseCount }), ...(maxBulkBytes !== undefined && { maxBulkBytes }) };
+  // A server that does not know the setting answers with none.
+  const importMode = await ifAllowed(ask("CONFIG", "GET", "import-mode"));
+  return {
+    ...(Array.isArray(importMode) && importMode.length > 0 && { suspendsExpiry: true }),
+    ...(databaseCount !== undefined && { databaseCount }),
+    ...(maxBulkBytes !== undefined && { maxBulkBytes }),
+  };
 }
 
 async function configured(ask: Ask, name: string): Promise<number | undefined> {

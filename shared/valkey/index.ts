@@ -1,11 +1,13 @@
 import type { Instance } from "../backup/backup.ts";
 import type { ShardTask, Valkey } from "../pipeline/ports.ts";
-import type { ResolveSecret } from "./address.ts";
+import { addressOf, type ResolveSecret } from "./address.ts";
 import { inspect } from "./inspect.ts";
 import { dump } from "./key-dump.ts";
 import { exchange } from "./key-exchange.ts";
 import { load } from "./load.ts";
 import { describeInstance, type LoadTarget, targetAt } from "./load-target.ts";
+import { replay } from "./replay.ts";
+import { beginReplay, endReplay, replayMark } from "./replay-mark.ts";
 import type { ReplicationOptions } from "./replication.ts";
 import { shardScan } from "./shard-scan.ts";
 import { clusterSources, type Sources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
@@ -66,5 +68,13 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     async exchange(instance, exchanges, options, signal) {
       return exchange(await targetOf(instance, signal), exchanges, options, signal);
     },
+    beginReplay: async (instance, replayer, signal) =>
+      beginReplay(await addressOf(instance, resolveSecret), replayer, signal),
+    replayMark: async (instance, operation, signal) =>
+      replayMark(await addressOf(instance, resolveSecret), operation, signal),
+    replay: async (instance, logs, options, signal) =>
+      replay(await addressOf(instance, resolveSecret), logs, options, signal, patience),
+    endReplay: async (instance, replayer, signal) =>
+      endReplay(await addressOf(instance, resolveSecret), replayer, signal),
   };
 }

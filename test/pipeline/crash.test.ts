@@ -12,6 +12,7 @@ import { begin } from "../../shared/pipeline/begin.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { log, preamble } from "../aof/files.ts";
 import { type Fault, faults } from "./crash.ts";
 import { objectsOf } from "./objects.ts";
 import { register } from "./registered.ts";
@@ -501,6 +502,42 @@ const stories: Story[] = [
       await expectOneBackup(world);
       expect((await operationsOf(world, "restore"))[0]?.plan?.parts.length).toBeGreaterThan(3);
       await expectSameData(world);
+    },
+  },
+  {
+    name: "a restore of an AOF in several files",
+    async prepare(world) {
+      await withTarget(world);
+      const names = "file base.rdb seq 1 type b\nfile 1.aof seq 1 type i\nfile 2.aof seq 2 type i\n";
+      const files = {
+        "base.rdb": preamble(3),
+        "1.aof": log("APPEND key-0 a", "INCR n", "SELECT 1", "INCR n"),
+        "2.aof": log("INCR n", "MULTI", "APPEND key-0 b", "INCR n", "EXEC"),
+        "aof.manifest": Buffer.from(names),
+      };
+      for (const [name, bytes] of Object.entries(files))
+        await world.ports.objects.create(exports, `aof/${name}`, once(bytes), {});
+    },
+    begin: {
+      "restore.v1.requested": {
+        instance: "copy",
+        gcsSourceUris: [`gs://${exports}/aof/aof.manifest`],
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "restore");
+      expect((await operationsOf(world, "restore"))[0]?.response).toMatchObject({ keys: 5, commands: 6 });
+      const held = [...(world.valkey.servers.get("127.0.0.1:7002")?.shards[0] ?? [])];
+      expect(new Map(held.map(([name, { value }]) => [name, Buffer.from(value.subarray(1)).toString()]))).toEqual(
+        new Map([
+          [keyName(0, "key-0"), "vab"],
+          [keyName(0, "key-1"), "v"],
+          [keyName(0, "key-2"), "v"],
+          [keyName(0, "n"), "3"],
+          [keyName(1, "n"), "1"],
+        ]),
+      );
     },
   },
   {

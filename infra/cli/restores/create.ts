@@ -17,7 +17,7 @@ export const create = command({
     "gcs-source-uris": {
       type: "string",
       value: "URIS",
-      help: "or the files to restore: gs://BUCKET/OBJECT[,gs://BUCKET/OBJECT…]",
+      help: "or the files to restore: gs://BUCKET/OBJECT[,gs://BUCKET/OBJECT…]; or one AOF, or its manifest",
       read(text) {
         for (const uri of text.split(",")) parseObjectUri(uri);
         return text;
@@ -30,6 +30,7 @@ export const create = command({
       isRequired: true,
     },
     "dry-run": { type: "boolean", help: "only check whether it would go, and show each check" },
+    strict: { type: "boolean", help: "refuse an AOF of which something would be left out, such as its torn tail" },
     "allow-shrink": { type: "boolean", help: "take a target that is smaller than the backup's" },
     "max-parallel-loads": {
       type: "string",
@@ -66,6 +67,7 @@ export const create = command({
     const data = {
       ...{ instance, ...source },
       ...(flags["dry-run"] && { dryRun: true }),
+      ...(flags.strict && { strict: true }),
       ...(flags["allow-shrink"] && { allowShrink: true }),
       ...(flags["max-parallel-loads"] !== undefined && { maxParallelLoads: Number(flags["max-parallel-loads"]) }),
     };

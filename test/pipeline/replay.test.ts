@@ -1,0 +1,211 @@
+import { describe, expect, it } from "vitest";
+import type { Instance } from "../../shared/backup/backup.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
+import type { MemoryServer } from "../../shared/memory/valkey.ts";
+import { keyName } from "../../shared/memory/valkey.ts";
+import { once } from "../../shared/pipeline/stream.ts";
+import { log, preamble } from "../aof/files.ts";
+import { registered } from "./registered.ts";
+import { begun } from "./requested.ts";
+import { inbox, instanceOf, type World } from "./world.ts";
+
+const manifest = Buffer.from(
+  "file a.aof.2.base.rdb seq 2 type b\nfile a.aof.1.incr.aof seq 1 type h\nfile a.aof.2.incr.aof seq 2 type i\nfile a.aof.3.incr.aof seq 3 type i\n",
+);
+const first = log("SELECT 0", "INCR n", "APPEND key-0 w", "SELECT 3", "SET other 1");
+const second = log("INCR n", "MULTI", "DEL key-1", "INCR n", "EXEC");
+
+/** A world with the empty instance `copy`, and these files in a folder of the inbox's bucket. */
+async function withFiles(
+  files: Record<string, Uint8Array>,
+  target = instanceOf("copy", "127.0.0.1:7002"),
+): Promise<World> {
+  const world = await registered(target);
+  for (const [name, bytes] of Object.entries(files))
+    await world.ports.objects.create(inbox, `dir/${name}`, once(bytes), {});
+  return world;
+}
+
+const wholeFolder = {
+  "a.aof.2.base.rdb": preamble(3),
+  "a.aof.2.incr.aof": first,
+  "a.aof.3.incr.aof": second,
+  "a.aof.manifest": manifest,
+};
+
+const restored = (world: World, names: string | string[], more: object = {}): Promise<Operation> =>
+  begun(world, "restore.v1.requested", {
+    instance: "copy",
+    gcsSourceUris: [names].flat().map((name) => `gs://${inbox}/dir/${name}`),
+    ...more,
+  });
+
+/** What the target holds, by database and key. */
+function holdings(world: World): Record<string, string> {
+  const [shard] = (world.valkey.servers.get("127.0.0.1:7002") as MemoryServer).shards;
+  return Object.fromEntries(
+    [...(shard ?? [])].map(([name, { value }]) => {
+      const [db, hex = ""] = name.split(":");
+      return [`${db} ${Buffer.from(hex, "hex")}`, Buffer.from(value.subarray(1)).toString()];
+    }),
+  );
+}
+
+const replayCheck = ({ checks = [] }: Operation) => checks.find(({ name }) => name === "replay");
+
+describe("a restore of an AOF", () => {
+  it("loads the base and replays the increments in their order, and leaves no mark", async () => {
+    const world = await withFiles(wholeFolder);
+    const { error, response } = await restored(world, "a.aof.manifest");
+    expect(error).toBeUndefined();
+    expect(holdings(world)).toEqual({ "0 key-0": "vw", "0 key-2": "v", "0 n": "3", "3 other": "1" });
+    const sizeBytes = preamble(3).length + first.length + second.length;
+    expect(response).toEqual({ instance: "instances/copy", keys: 4, commands: 6, tornBytes: 0, sizeBytes });
+    expect(world.events.messages.map(({ type }) => type)).toContain("instance.v1.restored");
+  });
+
+  it.each([
+    [
+      "with a preamble",
+      Buffer.concat([preamble(3), first]),
+      { "0 key-0": "vw", "0 key-1": "v", "0 key-2": "v", "0 n": "1", "3 other": "1" },
+    ],
+    ["without one", first, { "0 key-0": "w", "0 n": "1", "3 other": "1" }],
+  ])("takes a single file %s, whatever its name", async (_, file, wanted) => {
+    const world = await withFiles({ "appendonly.bin": file });
+    expect((await restored(world, "appendonly.bin")).error).toBeUndefined();
+    expect(holdings(world)).toEqual(wanted);
+  });
+
+  it("loads an AOF in parts where its base is large enough to be cut", async () => {
+    const world = await withFiles({ "a.aof": Buffer.concat([preamble(2_000), first]) });
+    Object.assign(world.ports.settings, { borderBytes: 4_096 });
+    const { error, plan } = await restored(world, "a.aof");
+    expect(error).toBeUndefined();
+    expect(plan?.parts.length).toBeGreaterThan(1);
+    expect(Object.keys(holdings(world))).toHaveLength(2_002);
+  });
+
+  it("takes a base whose server has written nothing since for the RDB file that it is", async () => {
+    const world = await withFiles({
+      ...wholeFolder,
+      "a.aof.2.incr.aof": Buffer.alloc(0),
+      "a.aof.3.incr.aof": Buffer.alloc(0),
+    });
+    const { error, response, plan } = await restored(world, "a.aof.manifest");
+    expect([error, response?.keys, plan?.replays]).toEqual([undefined, 3, undefined]);
+  });
+
+  it("loads up to the last whole command, warns before it begins, and says afterwards what it left out", async () => {
+    const torn = second.subarray(0, -5);
+    const world = await withFiles({ ...wholeFolder, "a.aof.3.incr.aof": torn });
+    const operation = await restored(world, "a.aof.manifest");
+    expect(operation.error).toBeUndefined();
+    expect(holdings(world)).toMatchObject({ "0 n": "2", "0 key-1": "v" });
+    const whole = log("INCR n").length;
+    const message = `${torn.length - whole} bytes of gs://inbox/dir/a.aof.3.incr.aof, from byte ${whole} on, are no whole command and are left out`;
+    expect(replayCheck(operation)).toMatchObject({ result: "WARN", message: expect.stringContaining(message) });
+    expect(operation.response).toMatchObject({ tornBytes: torn.length - whole, torn: message, commands: 4 });
+  });
+
+  it("refuses a torn tail where it was asked to, before anything is touched", async () => {
+    const world = await withFiles({ "a.aof": first.subarray(0, -1) });
+    const { error } = await restored(world, "a.aof", { strict: true });
+    expect(error).toMatchObject({ code: "FAILED_PRECONDITION", message: expect.stringContaining("are left out") });
+    expect(holdings(world)).toEqual({});
+  });
+
+  it.each([
+    [
+      "a command that no server writes",
+      { "a.aof": log("SET a 1", "CONFIG SET dir /etc") },
+      /holds CONFIG at byte 27, which no restore sends/,
+    ],
+    ["nothing", { "a.aof": log("SET a 1").subarray(0, -1) }, /no whole command/],
+    ["a database that the target lacks", { "a.aof": log("SELECT 16", "SET a 1") }, /database 16, the target has 16/],
+  ])("refuses an AOF of %s before anything is sent", async (_, files, message) => {
+    const world = await withFiles(files);
+    const { error } = await restored(world, "a.aof");
+    expect(error).toMatchObject({ code: "FAILED_PRECONDITION", message: expect.stringMatching(message) });
+    expect(holdings(world)).toEqual({});
+  });
+
+  it("refuses commands for a cluster, and lets a base alone go there", async () => {
+    const target: Instance = { ...instanceOf("copy", "127.0.0.1:7002"), mode: "CLUSTER" };
+    const world = await withFiles(
+      { "a.aof": Buffer.concat([preamble(3), log("SET a 1")]), "b.aof": preamble(3) },
+      target,
+    );
+    Object.assign(world.valkey.servers.get("127.0.0.1:7002") ?? {}, { answers: { mode: "CLUSTER" } });
+    expect((await restored(world, "a.aof")).error?.message).toMatch(/cannot span the slots of a cluster/);
+    expect((await restored(world, "b.aof")).error).toBeUndefined();
+  });
+
+  it("warns that keys may be lost where the target cannot suspend expiry", async () => {
+    const world = await withFiles({ "a.aof": log("SET a 1", "PEXPIREAT a 1700000000000") });
+    const server = world.valkey.servers.get("127.0.0.1:7002");
+    Object.assign(server?.answers ?? {}, { suspendsExpiry: undefined });
+    expect(replayCheck(await restored(world, "a.aof", { dryRun: true }))).toMatchObject({
+      result: "WARN",
+      message: expect.stringContaining("cannot suspend expiry"),
+    });
+  });
+
+  it.each([
+    ["a file of the manifest is missing", { "a.aof.manifest": manifest }, "a.aof.manifest", "NOT_FOUND"],
+    ["the manifest is damaged", { "a.aof.manifest": Buffer.from("file\n") }, "a.aof.manifest", "DATA_LOSS"],
+    [
+      "an earlier file is torn",
+      { ...wholeFolder, "a.aof.2.incr.aof": first.subarray(0, -1) },
+      "a.aof.manifest",
+      "DATA_LOSS",
+    ],
+    ["a file is damaged", { "a.aof": Buffer.concat([first, Buffer.from("\0"), first]) }, "a.aof", "DATA_LOSS"],
+    [
+      "another file is named beside it",
+      { "a.aof": first, "b.rdb": preamble() },
+      ["a.aof", "b.rdb"],
+      "FAILED_PRECONDITION",
+    ],
+    [
+      "another file is named beside the manifest",
+      wholeFolder,
+      ["a.aof.manifest", "a.aof.2.base.rdb"],
+      "FAILED_PRECONDITION",
+    ],
+  ])("is refused if %s, and nothing is touched", async (_, files, names, code) => {
+    const world = await withFiles(files as Record<string, Uint8Array>);
+    expect((await restored(world, names)).error?.code).toBe(code);
+    expect(holdings(world)).toEqual({});
+  });
+
+  it("fails where the target has lost its mark, rather than replay anything twice", async () => {
+    const world = await withFiles({ "a.aof": first });
+    const server = world.valkey.servers.get("127.0.0.1:7002") as MemoryServer;
+    const { beginReplay } = world.ports.valkey;
+    world.ports.valkey.beginReplay = async (instance, replayer, signal) => {
+      const isSuspended = await beginReplay(instance, replayer, signal);
+      server.shards[0]?.delete(keyName(0, `valkeep:replay:${replayer.operation}`));
+      return isSuspended;
+    };
+    expect((await restored(world, "a.aof")).error).toMatchObject({
+      code: "DATA_LOSS",
+      message: expect.stringContaining("mark"),
+    });
+    expect(holdings(world)).toEqual({});
+  });
+
+  it("is asked for by an AOF that lands in the inbox, and not by one file of several", async () => {
+    const world = await registered(instanceOf("copy", "127.0.0.1:7002"));
+    for (const [object, code] of [
+      ["copy/appendonly.aof.2.base.rdb", "FAILED_PRECONDITION"],
+      ["copy/appendonly.aof.2.incr.aof", "FAILED_PRECONDITION"],
+      ["copy/appendonly.aof", undefined],
+    ] as const) {
+      const { generation } = await world.ports.objects.create(inbox, object, once(first), {});
+      const { error } = await begun(world, "object.v1.finalized", { bucket: inbox, object, generation });
+      expect([object, error?.code]).toEqual([object, code]);
+    }
+    expect(holdings(world)).toMatchObject({ "0 n": "1" });
+  });
+});
