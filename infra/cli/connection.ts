@@ -33,6 +33,10 @@ export async function connect(environment: Environment, say: (line: string) => v
       const { deniedToRestore } = await import("./instances/permissions.ts");
       return await deniedToRestore(instance, resolveSecret, signal);
     },
+    async lookAtVolume(instance, signal) {
+      const { lookAtVolume } = await import("./instances/volume.ts");
+      return await lookAtVolume(instance, resolveSecret, signal);
+    },
   };
 }
 

@@ -88,6 +88,7 @@ function sessionOf(isJson: boolean, around: Surroundings): Session {
         ports: around.ports,
         location: environment.VALKEEP_LOCATION ?? "local",
         deniedToRestore: async () => undefined,
+        lookAtVolume: async () => undefined,
       };
     const { connect } = await import("./connection.ts");
     return await connect(environment, say);

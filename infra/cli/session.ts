@@ -1,6 +1,7 @@
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import type { Denied } from "./instances/permissions.ts";
+import type { VolumeFound } from "./instances/volume.ts";
 
 /** What a command works on: the stack's ports, and the region of what is registered there. */
 export interface Connection {
@@ -11,6 +12,8 @@ export interface Connection {
    * let us ask.
    */
   deniedToRestore(instance: Instance, signal: AbortSignal): Promise<Denied | undefined>;
+  /** What snapshots by way of the volume meet; saves nothing. */
+  lookAtVolume(instance: Instance, signal: AbortSignal): Promise<VolumeFound | undefined>;
 }
 
 /** One run of the command, as its verbs see it. */

@@ -25,6 +25,7 @@ const releases = {
   "8.1": { product: "valkey", suites: ["trixie"] },
   "9.1": { product: "valkey", suites: ["forky"] },
   "redis-7.0": { product: "redis", suites: ["bookworm"] },
+  "redis-8.0": { product: "redis", suites: ["forky"] },
 } as const;
 
 export type ValkeyRelease = keyof typeof releases;

@@ -19,6 +19,8 @@ export interface ValkeyOptions {
   password?: string;
   /** Further directives, such as `["--save", "60 1"]`; they win over ours. */
   args?: readonly string[];
+  /** A program, with its arguments, that becomes the server: `["setpriv", "--reuid=65534"]`. */
+  by?: readonly string[];
   logFile?: string;
   /** Start it again whenever it ends without being asked to, with what it has saved. */
   restart?: boolean;
@@ -59,7 +61,7 @@ async function startOn(
   port: number,
   programs: ValkeyPrograms,
   directory: string,
-  { password, args = [], logFile, restart = false }: ValkeyOptions,
+  { password, args = [], by = [], logFile, restart = false }: ValkeyOptions,
   clean: () => Promise<void>,
 ): Promise<ValkeyServer> {
   const { name, version, server, env } = programs;
@@ -70,7 +72,7 @@ async function startOn(
   if (password !== undefined) defaults.push("--requirepass", password);
   const running = await startProcess({
     name: `${name} ${version}`,
-    command: [...server, ...defaults, ...args],
+    command: [...by, ...server, ...defaults, ...args],
     environment: { ...process.env, ...env },
     directory,
     restart,

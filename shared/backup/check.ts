@@ -5,6 +5,7 @@ export const checkNames = [
   "empty",
   "version",
   "family",
+  "migration",
   "modules",
   "functions",
   "databases",

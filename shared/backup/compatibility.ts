@@ -25,6 +25,15 @@ export function checkFamily(files: readonly RdbFacts[], target: Target): Finding
   return target.product === "Redis" ? pass(message) : fail(message);
 }
 
+/** From Valkey 9.0 on a file tells of slots that were on their way into its shard: some of their keys had not arrived. */
+export function checkMigration(files: readonly RdbFacts[]): Finding {
+  const count = files.reduce((sum, { slotImports }) => sum + slotImports, 0);
+  if (count === 0) return pass("the files were taken with no slots on their way");
+  return fail(
+    `the files were taken in the midst of ${count} slot migrations, keys may be missing: take others once the slots are at rest`,
+  );
+}
+
 /** By name where the type's module is a known one: no command lists the types of a module. */
 export function checkModules(files: readonly RdbFacts[], target: Target): Finding {
   const types = [...new Set(files.flatMap(({ moduleTypes }) => moduleTypes))].sort();

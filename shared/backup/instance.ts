@@ -6,12 +6,13 @@ import { objectiveSeconds, retentionSeconds } from "./duration.ts";
 import { changedMaintenance, type MaintenanceFlags } from "./maintenance-flags.ts";
 import { instanceName, parseInstanceName } from "./name.ts";
 import { isSameSchedule, scheduleOf } from "./schedule.ts";
+import { changedSnapshotMethod, type SnapshotFlags } from "./snapshot-method.ts";
 
 /**
  * What a person says about an instance, as text: enum values in any case, with `-` or `_`, as `gcloud memorystore` takes
  * them. What is absent is left as it is, or takes Memorystore's default.
  */
-export interface InstanceFlags extends ScheduleFlags, MaintenanceFlags {
+export interface InstanceFlags extends ScheduleFlags, MaintenanceFlags, SnapshotFlags {
   /** `HOST:PORT`; an IPv6 address stands in brackets. */
   endpoint?: string | undefined;
   location?: string | undefined;
@@ -87,6 +88,9 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     authSecret: oldSecret,
     backupObjective: oldObjective,
     maintenancePolicy: oldMaintenance,
+    snapshotMethod: _method,
+    dataDirectory: _directory,
+    maxKeysPerSecond: _rate,
     seeds,
     ...rest
   } = instance;
@@ -102,11 +106,12 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
   const authSecret = secretReferenceOf(flags.authSecret) ?? (flags.clearAuth ? undefined : oldSecret);
   const backupObjective = changedObjective(oldObjective, flags.backupObjective);
   const maintenancePolicy = changedMaintenance(oldMaintenance, flags);
+  const newMode = mode === undefined ? instance.mode : oneOf("mode", mode, modes);
   const after = {
     ...rest,
     ...(endpoint !== undefined && { endpoint: endpointOf(endpoint) }),
     ...(location !== undefined && { location: locationOf(location) }),
-    ...(mode !== undefined && { mode: oneOf("mode", mode, modes) }),
+    mode: newMode,
     ...(nodeType !== undefined && { nodeType: nodeTypeOf(nodeType) }),
     ...(shardCount !== undefined && { shardCount: countOf("shard count", shardCount, 1) }),
     ...(replicaCount !== undefined && { replicaCount: countOf("replica count", replicaCount, 0) }),
@@ -119,6 +124,7 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     automatedBackupConfig: changedConfig(instance.automatedBackupConfig, flags),
     ...(backupObjective !== undefined && { backupObjective }),
     ...(maintenancePolicy !== undefined && { maintenancePolicy }),
+    ...changedSnapshotMethod(instance, newMode, flags),
     ...(state !== undefined && { state: oneOf("state", state, states) }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };

@@ -21,4 +21,5 @@ export const moduleHomes: Readonly<Record<string, ModuleHome>> = {
   "TDIS-TYPE": bloom,
   "ReJSON-RL": { modules: ["ReJSON", "json"] },
   "TSDB-TYPE": { modules: ["timeseries"] },
+  vectorset: { modules: ["vectorset"], product: "Redis" },
 };

@@ -1,5 +1,6 @@
 import { type Code, ReplicationRefused, StatusError } from "../error.ts";
 import type { Address } from "./address.ts";
+import { saveRefusal } from "./volume/save-failure.ts";
 
 /** The commands that a backup needs, as an ACL grants them. */
 const backupGrants = "+ping +info +psync +replconf +function|stats";
@@ -35,6 +36,8 @@ export const isGreeting = (text: string, { password }: Address): boolean =>
 
 /** An error reply (without its `-`) as an operator's error. `command` is what we had asked, without arguments. */
 export function replyFailure(address: Address, command: string, text: string): StatusError {
+  const refusal = command === "BGSAVE" ? saveRefusal(address.endpoint, address.user, text) : undefined;
+  if (refusal !== undefined) return refusal;
   const code = /^[A-Z]+/.exec(text)?.[0] ?? "";
   const known = Object.hasOwn(replies, code) ? replies[code] : undefined;
   if (known) return new StatusError(known[0], known[1].replace("%s", address.endpoint));

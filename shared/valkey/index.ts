@@ -9,11 +9,12 @@ import type { ReplicationOptions } from "./replication.ts";
 import { shardScan } from "./shard-scan.ts";
 import { clusterSources, type Sources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
 import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
+import { saveAndRead, type VolumeOptions } from "./volume/save-and-read.ts";
 
 export type { ResolveSecret } from "./address.ts";
 
 /** `silenceMs` holds for a load too: the server may leave commands unanswered for so long. */
-export interface ValkeyOptions extends ReplicationOptions {
+export interface ValkeyOptions extends ReplicationOptions, VolumeOptions {
   /** Turns an instance's `authSecret` into the password. Asked again for each call; its errors are passed on. */
   resolveSecret: ResolveSecret;
 }
@@ -38,6 +39,10 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
     plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
     async *snapshot(instance, task, signal, onSource) {
+      if (instance.snapshotMethod === "VOLUME") {
+        const [entry] = await entriesOf(instance, resolveSecret);
+        return yield* saveAndRead(instance, task, entry, signal, patience, onSource);
+      }
       yield* shardSnapshot(await sourcesOf(instance, task, signal), signal, patience, onSource);
     },
     async *scan(instance, task, options, signal, onSource) {

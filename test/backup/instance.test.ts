@@ -40,6 +40,35 @@ describe("a registered instance", () => {
     expect(changedInstance(set, { backupObjective: "schedule" }, now)).not.toHaveProperty("backupObjective");
   });
 
+  it("has the method of its snapshots and, for the volume, the data directory, until another is set", () => {
+    const set = made({ snapshotMethod: "volume", dataDirectory: "/mnt/orders" });
+    expect(set).toMatchObject({ snapshotMethod: "VOLUME", dataDirectory: "/mnt/orders" });
+    expect(changedInstance(set, { dataDirectory: "/mnt/more" }, now).dataDirectory).toBe("/mnt/more");
+    expect(changedInstance(set, { retention: "30d" }, now)).toMatchObject({ dataDirectory: "/mnt/orders" });
+    const scanned = changedInstance(set, { snapshotMethod: "scan", maxKeysPerSecond: "50000" }, now);
+    expect(scanned).toMatchObject({ snapshotMethod: "SCAN", maxKeysPerSecond: 50_000 });
+    const automatic = changedInstance(scanned, { snapshotMethod: "automatic", maxKeysPerSecond: "none" }, now);
+    expect(automatic).not.toHaveProperty("snapshotMethod");
+    expect(automatic).not.toHaveProperty("maxKeysPerSecond");
+    const other = changedInstance(set, { snapshotMethod: "replication" }, now);
+    expect(other).toMatchObject({ snapshotMethod: "REPLICATION" });
+    expect(other).not.toHaveProperty("dataDirectory");
+  });
+
+  it.each([
+    [{ maxKeysPerSecond: "0" }, /malformed max keys per second "0": expected 1 to 10000000, or none/],
+    [{ maxKeysPerSecond: "fast" }, /malformed max keys per second "fast"/],
+    [{ snapshotMethod: "volume" }, /needs the server's data directory .* --data-directory/],
+    [{ dataDirectory: "/mnt/orders" }, /of use only with snapshot method volume/],
+    [{ snapshotMethod: "volume", dataDirectory: "/mnt/orders", mode: "cluster" }, /a cluster has several/],
+    [{ snapshotMethod: "dump" }, /snapshot method/],
+    ...["mnt", "/", "/mnt/", "/mnt/../etc", "/mnt/./a", "/mnt//a", "/mnt/\n", `/${"a".repeat(500)}`].map(
+      (dataDirectory) => [{ snapshotMethod: "volume", dataDirectory }, /malformed data directory/] as const,
+    ),
+  ] as const)("refuses %j", (flags, message) => {
+    expect(() => made(flags)).toThrow(message);
+  });
+
   it.each(["59s", "367d", "26", "never"])("refuses the objective %s", (backupObjective) => {
     expect(() => made({ backupObjective })).toThrow(/objective .* out of bounds|malformed duration/);
   });

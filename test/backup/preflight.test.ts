@@ -133,6 +133,12 @@ describe("the checks of version and family", () => {
   });
 });
 
+it("a file from the midst of a slot migration is refused, of however many it is one", () => {
+  const files = [file({}), file({ slotImports: 2 })];
+  expect(found("migration", { files })).toMatch(/^FAIL the files were taken in the midst of 2 slot migrations/);
+  expect(found("migration", { files: [file({})] })).toMatch(/^PASS/);
+});
+
 describe("the check of modules", () => {
   const of = (moduleTypes: string[], modules: string[], product: Target["product"] = "Valkey") =>
     found("modules", { files: [file({ moduleTypes })], target: target({ modules, product }) });
@@ -146,6 +152,11 @@ describe("the check of modules", () => {
 
   it.each([["ReJSON"], ["json"]])("passes JSON values where %s is loaded", (module) => {
     expect(of(["ReJSON-RL"], [module])).toMatch(/^PASS/);
+  });
+
+  it("fails for vector sets anywhere but in Redis, whatever modules there are", () => {
+    expect(of(["vectorset"], ["lua"])).toMatch(/^FAIL .*vectorset: vectorset/);
+    expect(of(["vectorset"], ["vectorset"], "Redis")).toMatch(/^PASS/);
   });
 
   it("does not take one module called bf for the other", () => {

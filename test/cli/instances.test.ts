@@ -44,6 +44,17 @@ describe("instances create", () => {
     expect(await world.ports.scheduler.list()).toMatchObject([{ cron: "0 2 * * *", data: { instance: "orders" } }]);
   });
 
+  it("takes the method of the snapshots, and refuses one that cannot work", async () => {
+    const flags = "--endpoint=h:1 --snapshot-method=volume --async";
+    const { exitCode } = await valkeepOn(world, `instances create orders ${flags} --data-directory=/mnt/orders`);
+    expect([exitCode, await stored()]).toMatchObject([0, { snapshotMethod: "VOLUME", dataDirectory: "/mnt/orders" }]);
+    const refused = await valkeep(`instances create more ${flags}`, world);
+    expect(refused.exitCode).toBe(2);
+    expect(refused.stderr).toContain("snapshot method volume needs the server's data directory");
+    expect((await valkeepOn(world, "instances update orders --snapshot-method=replication")).exitCode).toBe(0);
+    expect(await stored()).not.toHaveProperty("dataDirectory");
+  });
+
   it("refuses an id that is registered", async () => {
     await register();
     const { exitCode, stderr } = await valkeepOn(world, "instances create orders --endpoint=h:1");
@@ -373,6 +384,21 @@ describe("instances check", () => {
     };
     await valkeep("instances check orders", { ports: { ...world.ports, valkey } });
     expect([chunks, hasEnded]).toEqual([1, true]);
+  });
+
+  it("takes no snapshot by way of the volume: a BGSAVE that fails has the server refuse writes", async () => {
+    await register({ snapshotMethod: "VOLUME", dataDirectory: "/mnt/orders" });
+    world.valkey.start(endpoint);
+    const snapshot = () => {
+      throw new Error("a snapshot was asked for");
+    };
+    const ports = { ...world.ports, valkey: { ...world.valkey, snapshot } };
+    const { stdout } = await valkeep("instances check orders --json", { ports });
+    expect(JSON.parse(stdout).find(({ name }: { name: string }) => name === "snapshot")).toEqual({
+      name: "snapshot",
+      state: "note",
+      message: "by BGSAVE; its data directory has to be mounted at /mnt/orders where the function snapshot runs",
+    });
   });
 
   it.each([

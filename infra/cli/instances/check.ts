@@ -7,6 +7,7 @@ import { readInstanceId } from "../names.ts";
 import type { Connection } from "../session.ts";
 import { table } from "../table.ts";
 import type { Denied } from "./permissions.ts";
+import type { VolumeFound } from "./volume.ts";
 
 /** What was tried, and what came of it. `note`: it concerns restores into the instance, not its backups. */
 interface Probe {
@@ -38,7 +39,7 @@ export const check = command({
 /** Each probe rests on the one before: the first that fails is the last. */
 async function probe(
   instance: Instance,
-  { ports, deniedToRestore }: Connection,
+  { ports, deniedToRestore, lookAtVolume }: Connection,
   signal: AbortSignal,
 ): Promise<Probe[]> {
   const { valkey } = ports;
@@ -50,7 +51,13 @@ async function probe(
   }
   const rest: [Probe["name"], () => Promise<Pick<Probe, "state" | "message">>][] = [
     ["mode", async () => ok(`${instance.mode}, shards: ${await valkey.shardCount(instance, signal)}`)],
-    ["snapshot", async () => ok(await begins(valkey.snapshot(instance, { shard: 0 }, signal)))],
+    [
+      "snapshot",
+      async () =>
+        instance.snapshotMethod === "VOLUME"
+          ? volumeText(instance, await lookAtVolume(instance, signal))
+          : ok(await begins(valkey.snapshot(instance, { shard: 0 }, signal))),
+    ],
     ["restore", async () => rightsText(await deniedToRestore(instance, signal))],
   ];
   for (const [name, attempt] of rest) {
@@ -96,6 +103,21 @@ function stageOf(code: StatusError["code"], message: string): (typeof stages)[nu
 async function begins(stream: AsyncIterable<Uint8Array>): Promise<string> {
   for await (const _ of stream) return "it gives one; it was broken off at its first bytes";
   throw new StatusError("UNAVAILABLE", "the snapshot ended before it began");
+}
+
+/** Nothing is saved for this: a BGSAVE that fails has the server refuse writes. */
+export function volumeText(
+  { dataDirectory }: Instance,
+  found: VolumeFound | undefined,
+): Pick<Probe, "state" | "message"> {
+  const mounted = `mounted at ${dataDirectory} where the function snapshot runs`;
+  if (found === undefined) return { state: "note", message: `by BGSAVE; its data directory has to be ${mounted}` };
+  const { denied = [], serverFile, hindrance } = found;
+  if (denied.length > 0)
+    return { state: "failed", message: `by BGSAVE; the ACL lacks ${denied.map((name) => `+${name}`).join(" ")}` };
+  const saves = `by BGSAVE, which writes ${serverFile}`;
+  if (hindrance === undefined) return ok(`${saves}; it can be read here, and has to be so ${mounted}`);
+  return { state: "note", message: `${saves}; that directory has to be ${mounted}. Here: ${hindrance}` };
 }
 
 function rightsText(denied: Denied | undefined): Pick<Probe, "state" | "message"> {

@@ -73,6 +73,22 @@ export const settingFlags = {
     value: "DAYS",
     help: "how long automated backups are kept, 1d to 365d, 0d to take none; 35d where absent",
   },
+  "snapshot-method": {
+    type: "string",
+    value: "METHOD",
+    help: "automatic (the default: replication, or scan where the server refuses that), replication, scan, or volume: BGSAVE, and the file is read where the server's data directory is mounted",
+    values: ["automatic", "replication", "scan", "volume"],
+  },
+  "max-keys-per-second": {
+    type: "string",
+    value: "COUNT",
+    help: "what a scan may read of a node, 1 to 10000000; none (the default): as fast as the server's latency allows",
+  },
+  "data-directory": {
+    type: "string",
+    value: "PATH",
+    help: "with volume: the server's data directory as it is mounted where the functions run, such as /mnt/orders",
+  },
   "maintenance-window": {
     type: "string",
     value: "WINDOWS",
@@ -115,6 +131,9 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
     snapshotWindow: flags["automated-backup-config-snapshot-window"],
     retention: flags["automated-backup-config-retention"],
     backupObjective: flags["backup-objective"],
+    snapshotMethod: flags["snapshot-method"],
+    dataDirectory: flags["data-directory"],
+    maxKeysPerSecond: flags["max-keys-per-second"],
     maintenanceWindow: flags["maintenance-window"],
     maintenanceTimeZone: flags["maintenance-time-zone"],
     maintenanceBackupPolicy: flags["maintenance-backup-policy"],

@@ -24,7 +24,8 @@ const optional = [
   ...optionalFields<Instance>({
     ...{ caCertificate: true, authUser: true, authSecret: true, nodeType: true, engineVersion: true, restoring: true },
     ...{ exportPolicy: true, backupObjective: true, maintenancePolicy: true, state: true },
-    ...{ snapshotMethod: true, maxKeysPerSecond: true, source: true, maxParallelShards: true, seeds: true },
+    ...{ source: true, maxParallelShards: true, seeds: true },
+    ...{ snapshotMethod: true, maxKeysPerSecond: true, dataDirectory: true },
   }),
   ...optionalFields<AutomatedBackupConfig>({
     ...{ fixedFrequencySchedule: true, cronSchedule: true, snapshotWindow: true, changeTime: true },

@@ -1,7 +1,7 @@
 import type { Instance } from "../../../shared/backup/backup.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { addressOf, type ResolveSecret } from "../../../shared/valkey/address.ts";
-import { withClient } from "../../../shared/valkey/connect.ts";
+import { type Ask, withClient } from "../../../shared/valkey/connect.ts";
 
 /** Commands that the ACL denies, as it writes them: `client|setname`. */
 export interface Denied {
@@ -38,21 +38,28 @@ export async function deniedToRestore(
 ): Promise<Denied | undefined> {
   const address = await addressOf(instance, resolveSecret);
   return await withClient(address, signal, async (ask) => {
-    const denied: Denied = { needed: [], useful: [] };
-    for (const [kind, commands] of [
-      ["needed", neededCommands],
-      ["useful", usefulCommands],
-    ] as const)
-      for (const words of commands) {
-        const answer = await allowedAnswer(ask("ACL", "DRYRUN", address.user, ...words));
-        if (answer === undefined) return undefined;
-        if (answer !== "OK") denied[kind].push(nameOf(words));
-      }
-    return denied;
+    const needed = await deniedOf(ask, address.user, neededCommands);
+    const useful = await deniedOf(ask, address.user, usefulCommands);
+    return needed === undefined || useful === undefined ? undefined : { needed, useful };
   });
 }
 
-function nameOf([command = "", subcommand = ""]: string[]): string {
+/** Of these commands, those that the ACL denies this user, as it writes them; `undefined`: it does not let us ask. */
+export async function deniedOf(
+  ask: Ask,
+  user: string,
+  commands: readonly (readonly string[])[],
+): Promise<string[] | undefined> {
+  const denied: string[] = [];
+  for (const words of commands) {
+    const answer = await allowedAnswer(ask("ACL", "DRYRUN", user, ...words));
+    if (answer === undefined) return undefined;
+    if (answer !== "OK") denied.push(nameOf(words));
+  }
+  return denied;
+}
+
+function nameOf([command = "", subcommand = ""]: readonly string[]): string {
   const isContainer = ["CLIENT", "CONFIG", "FUNCTION"].includes(command);
   return (isContainer ? `${command}|${subcommand}` : command).toLowerCase();
 }

@@ -1,0 +1,62 @@
+import type { Pair } from "./pair.ts";
+import { nameOf, type Release } from "./release.ts";
+
+const begin = "<!-- versions: `npm run test:versions -- --write` makes this -->";
+const end = "<!-- /versions -->";
+
+/** What a cell of the table says of one pair. */
+export type Verdict = Pick<Pair, "outcome" | "loadsAsFile"> & { reason?: string };
+
+/** The block of the README: a row for each source and what it holds, a column for each target, then the reasons. */
+export function blockOf(pairs: readonly Pair[], targets: readonly Release[]): string {
+  const reasons = [...new Set(pairs.flatMap((pair) => verdictOf(pair).reason ?? []))];
+  const cell = (pair: Pair | undefined) => {
+    if (pair === undefined) return "";
+    const { outcome, loadsAsFile, reason } = verdictOf(pair);
+    if (outcome === "RESTORED") return loadsAsFile ? "yes" : "**yes**";
+    return `${outcome === "REFUSED" ? "no" : "WRONG"} ${reasons.indexOf(reason ?? "") + 1}`;
+  };
+  const rows = [...new Set(pairs.map(rowOf))].map((row) => {
+    const found = pairs.filter((pair) => rowOf(pair) === row);
+    return [row, ...targets.map((target) => cell(found.find((pair) => pair.target === target)))].join(" | ");
+  });
+  return [
+    begin,
+    ["| a backup of | that holds", ...targets.map((target) => `into ${nameOf(target)}`), ""].join(" | ").trimEnd(),
+    `|${" --- |".repeat(targets.length + 2)}`,
+    ...rows.map((row) => `| ${row} |`),
+    "",
+    ...reasons.map((reason, at) => `${at + 1}. ${reason}`),
+    end,
+  ].join("\n");
+}
+
+const rowOf = ({ source, holding }: Pick<Pair, "source" | "holding">): string => `${nameOf(source)} | ${holding}`;
+
+/** As the table tells it: without patch releases, which come and go in Debian. */
+export function verdictOf({ outcome, loadsAsFile, reason }: Pair): Verdict {
+  if (reason === undefined) return { outcome, loadsAsFile };
+  return { outcome, loadsAsFile: false, reason: reason.replace(/\b(\d+\.\d+)\.\d+\b/g, "$1") };
+}
+
+/** What a README says of a pair; nothing if it has no such row or column. */
+export function toldBy(readme: string, { source, holding, target }: Pair): Verdict | undefined {
+  const lines = blockIn(readme).split("\n");
+  const cells = (line: string | undefined) => (line ?? "").split("|").map((text) => text.trim());
+  const column = cells(lines.find((line) => line.startsWith("| a backup of"))).indexOf(`into ${nameOf(target)}`);
+  const told = cells(lines.find((line) => line.startsWith(`| ${rowOf({ source, holding })} |`)))[column];
+  if (told === "yes" || told === "**yes**") return { outcome: "RESTORED", loadsAsFile: told === "yes" };
+  const number = /^no (\d+)$/.exec(told ?? "")?.[1];
+  const prefix = `${number}. `;
+  const reason = lines.find((line) => line.startsWith(prefix))?.slice(prefix.length);
+  return reason === undefined ? undefined : { outcome: "REFUSED", loadsAsFile: false, reason };
+}
+
+/** The README with another block. */
+export const withBlock = (readme: string, block: string): string => readme.replace(blockIn(readme), () => block);
+
+function blockIn(readme: string): string {
+  const [first, last] = [readme.indexOf(begin), readme.indexOf(end)];
+  if (first < 0 || last < first) throw new Error(`README.md lacks its block between ${begin} and ${end}`);
+  return readme.slice(first, last + end.length);
+}
