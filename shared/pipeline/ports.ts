@@ -27,6 +27,8 @@ export interface Settings {
   vaultBucket: string;
   /** The bucket whose files are restored. */
   inboxBucket: string;
+  /** How long one delivery scans before it leaves the rest to the next, in seconds; 400 where absent. */
+  scanSeconds?: number;
 }
 
 export interface Clock {
