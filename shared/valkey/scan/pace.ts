@@ -2,8 +2,11 @@
 const bytesOnTheWay = 4 * 1024 * 1024;
 
 /** More keys at once bring no speed. */
-const mostKeys = 2048;
-const firstKeys = 64;
+const mostKeys = 1024;
+
+/** As long as nothing is known of the values: each may be large. */
+const firstKeys = 4;
+/** With fewer there are pauses instead. */
 const fewestKeys = 8;
 
 /** A server that takes longer for small values has other things to do. */
