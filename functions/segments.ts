@@ -5,7 +5,7 @@ import type { ObjectInfo, Ports, ScanMark, ShardSource } from "../shared/pipelin
 import { collect, lastAfter, sizeOf } from "../shared/pipeline/stream.ts";
 import { crc64 } from "../shared/rdb/crc64.ts";
 import { decodeRemark, encodeRemark, remarkBytes } from "../shared/rdb/remark.ts";
-import type { Origin, Taking } from "./shard.ts";
+import { type Origin, reading, type Taking } from "./shard.ts";
 
 /** How long a delivery scans. */
 const usualSeconds = 400;
@@ -111,10 +111,11 @@ const freshCourse = ({ clock }: Ports): Course => ({
 async function withSegment(
   { scan, segments, from }: Course,
   onFailure: (error: unknown) => void,
-  { work, instance, task, onSource, onBytes }: Taking,
+  taking: Taking,
   ports: Ports,
   signal: AbortSignal,
 ): Promise<Course> {
+  const { work, instance, task, onBytes } = taking;
   const { objects, valkey, settings } = ports;
   let mark: ScanMark | undefined;
   const options = {
@@ -127,7 +128,7 @@ async function withSegment(
   };
   async function* segment(): AsyncGenerator<Uint8Array> {
     try {
-      yield* valkey.scan(instance, task, options, signal, onSource);
+      yield* reading(taking, ports, signal, (onSource) => valkey.scan(instance, task, options, signal, onSource));
     } catch (error) {
       onFailure(error);
       throw error;

@@ -49,7 +49,8 @@ export async function* shardSnapshot(
     } catch (error) {
       await stream.return();
       signal.throwIfAborted();
-      if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
+      // UNKNOWN: what a server answers that cannot fork, for one.
+      if (!(error instanceof StatusError) || !["UNAVAILABLE", "UNKNOWN"].includes(error.code)) throw error;
       failure ??= error;
       continue;
     }

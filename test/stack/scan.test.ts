@@ -61,7 +61,8 @@ it("backs such a server up by itself, and restores it as it was", async () => {
 });
 
 describe("a scan that takes several deliveries", () => {
-  it("is one whole backup, although the functions are killed between two of them", async () => {
+  // The lease of whoever was killed lasts for a minute.
+  it("is one whole backup, although the functions are killed between two of them", { timeout: 250_000 }, async () => {
     const large = await stage.valkey({ version: "8.0" });
     await send(large.endpoint, ["DEBUG", "POPULATE", 30_000, "key", 100], managedUser);
     await register("large", large.endpoint, { maxKeysPerSecond: "3000" });
