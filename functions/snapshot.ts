@@ -38,11 +38,14 @@ export const snapshot = step<"shard.v1.requested", Course>({
     const grown = files.reduce(withFile, draft);
     change.put(data.backup, grown);
     for (const error of [lastError, failure]) if (error !== undefined) change.tell(error);
-    const lane = { ...data, shards: rest, round: (data.round ?? 0) + 1, avoid };
+    const lane = { ...data, shards: rest, round: (data.round ?? 0) + 1, avoid: avoid.slice(-mostAvoided) };
     if (rest.length > 0) change.ask("shard.v1.requested", lane, laneKey(lane));
     else if (isComplete(grown)) change.ask("seal.v1.requested", { backup: data.backup });
   },
 });
+
+/** As many as the event takes; the last ones say most. */
+const mostAvoided = 100;
 
 /** Of a delivery's time, in milliseconds: what its commit may take, so that what it has won is not lost with it. */
 const commitTime = 30_000;

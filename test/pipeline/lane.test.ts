@@ -89,7 +89,8 @@ describe("a backup of several shards", () => {
     const tasks = meddle({
       before: ({ shard }, signal) => world.clock.sleep(shard === 0 ? 100_000 : 500_000, signal),
     });
-    expect((await take()).error).toBeUndefined();
+    const operation = await take();
+    expect([operation.error, operation.incidents]).toEqual([undefined, undefined]);
     expect((await stored())?.state).toBe("ACTIVE");
     expect(tasks.map(({ shard }) => shard)).toEqual([0, 1, 1]);
   });
