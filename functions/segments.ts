@@ -5,10 +5,13 @@ import type { ObjectInfo, Ports, ScanMark, ShardSource } from "../shared/pipelin
 import { collect, lastAfter, sizeOf } from "../shared/pipeline/stream.ts";
 import { crc64 } from "../shared/rdb/crc64.ts";
 import { decodeRemark, encodeRemark, remarkBytes } from "../shared/rdb/remark.ts";
-import type { Origin, Taking } from "./shard.ts";
+import { type Origin, reading, type Taking } from "./shard.ts";
 
-/** A delivery scans until so little of its time is left: the last values, and the end of the upload, want to come through. */
-const reserveMs = 140_000;
+/** How long a delivery scans. */
+const usualSeconds = 400;
+
+/** Or until so little of its time is left: the last values, the end of the upload, and the join want to come through. */
+const reserveMs = 100_000;
 
 /** Half of what was measured; a scan is bound by the server, and by what lies between. */
 const usualKeysPerSecond = 75_000;
@@ -54,19 +57,25 @@ export async function fitsDelivery(taking: Taking, ports: Ports, signal: AbortSi
   const keys = Object.values(databases).reduce((sum, database) => sum + database.keys, 0);
   const { maxKeysPerSecond = Number.POSITIVE_INFINITY } = instance;
   const seconds = keys / Math.min(usualKeysPerSecond, maxKeysPerSecond) + usedMemoryBytes / usualBytesPerSecond;
-  return 1000 * seconds < work.timeLeft() / 4;
+  return 4 * seconds < (ports.settings.scanSeconds ?? usualSeconds);
+}
+
+/** Asked from now on, whether it is time to stop. */
+function timer({ timeLeft }: Taking["work"], { scanSeconds = usualSeconds }: Ports["settings"]): () => boolean {
+  const end = Math.max(reserveMs, timeLeft() - 1000 * scanSeconds);
+  return () => timeLeft() < end;
 }
 
 /** The whole file of a small shard. ABORTED: it is not small. */
 export async function* scanWhole(
   { work, instance, task }: Taking,
-  { valkey }: Ports,
+  { valkey, settings }: Ports,
   signal: AbortSignal,
   onSource: (source: ShardSource) => void,
 ): AsyncGenerator<Uint8Array> {
   let mark: ScanMark | undefined;
   const options = {
-    isTimeUp: () => work.timeLeft() < reserveMs,
+    isTimeUp: timer(work, settings),
     onEnd(reached: ScanMark | undefined) {
       mark = reached;
     },
@@ -102,23 +111,24 @@ const freshCourse = ({ clock }: Ports): Course => ({
 async function withSegment(
   { scan, segments, from }: Course,
   onFailure: (error: unknown) => void,
-  { work, instance, task, onSource, onBytes }: Taking,
+  taking: Taking,
   ports: Ports,
   signal: AbortSignal,
 ): Promise<Course> {
+  const { work, instance, task, onBytes } = taking;
   const { objects, valkey, settings } = ports;
   let mark: ScanMark | undefined;
   const options = {
     ...(from !== undefined && { from }),
     written: (range: { start: number; end: number }) => readAcross(segments, range, ports, signal),
-    isTimeUp: () => work.timeLeft() < reserveMs,
+    isTimeUp: timer(work, settings),
     onEnd(reached: ScanMark | undefined) {
       mark = reached;
     },
   };
   async function* segment(): AsyncGenerator<Uint8Array> {
     try {
-      yield* valkey.scan(instance, task, options, signal, onSource);
+      yield* reading(taking, ports, signal, (onSource) => valkey.scan(instance, task, options, signal, onSource));
     } catch (error) {
       onFailure(error);
       throw error;

@@ -18,8 +18,8 @@ export interface Taking {
   work: Work<"shard.v1.requested">;
   instance: Instance;
   task: ShardTask;
-  /** Hears of whom it is taken, before the first byte. */
-  onSource(source: ShardSource): void;
+  /** Hears which node broke down while it was read. */
+  onBroken(node: string): void;
   /** Hears how many bytes of this shard have passed. */
   onBytes(doneBytes: number): void;
 }
@@ -71,23 +71,24 @@ async function scanned(taking: Taking, ports: Ports, signal: AbortSignal): Promi
 
 type OnSource = (source: ShardSource) => void;
 
+/** Begins to read, and says of whom. */
+type Open = (onSource: OnSource) => AsyncIterable<Uint8Array>;
+
 /** Stores what is opened, checked on the way. */
 async function store(
   taking: Taking,
   ports: Ports,
   signal: AbortSignal,
   method: Pick<BackupFile, "consistency">,
-  open: (onSource: OnSource) => AsyncIterable<Uint8Array>,
+  open: Open,
 ): Promise<BackupFile> {
-  const { work, task, onSource, onBytes } = taking;
+  const { work, task, onBytes } = taking;
   const { objects, clock, settings } = ports;
   const { borderBytes } = settings;
   const object = fileObject(work.data.backup, task.shard);
   let verdict: Verdict | undefined;
   let origin: Origin = { ...method, snapshotStartTime: timeOf(clock.now()) };
-  const stream = open((source) => {
-    onSource(source);
-    const { node: _, ...told } = source;
+  const stream = reading(taking, ports, signal, open, (told) => {
     origin = { ...told, ...origin };
   });
   const bytes = sizeOf(stream, onBytes);
@@ -103,6 +104,29 @@ async function store(
     return await fileOf(stored, taking, verdict, ports, signal);
   } finally {
     await bytes.return(undefined);
+  }
+}
+
+/** The shard's bytes. Who breaks down on the way is told apart from a bucket that takes no more. */
+export async function* reading(
+  { work, task, onBroken }: Taking,
+  { log }: Ports,
+  signal: AbortSignal,
+  open: Open,
+  onOrigin: (origin: Omit<ShardSource, "node">) => void = () => undefined,
+): AsyncGenerator<Uint8Array> {
+  let source: ShardSource | undefined;
+  try {
+    yield* open(({ node, ...origin }) => {
+      source = { ...origin, ...(node !== undefined && { node }) };
+      log("INFO", "reading", { backup: work.data.backup, shard: task.shard, node, role: origin.sourceRole });
+      onOrigin(origin);
+    });
+  } catch (error) {
+    if (source === undefined || signal.aborted || !(error instanceof StatusError)) throw error;
+    if (source.node !== undefined) onBroken(source.node);
+    const message = `shard ${task.shard}, read from a ${source.sourceRole}: ${error.message}`;
+    throw new StatusError(error.code, message, { cause: error });
   }
 }
 

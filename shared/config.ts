@@ -4,6 +4,8 @@ export interface Config {
   location: string;
   vaultBucket: string;
   inboxBucket: string;
+  /** How long one delivery scans before it leaves the rest to the next, in seconds; absent: as the code says. */
+  scanSeconds?: number;
   /** Of a local Cloud Storage server, `http://127.0.0.1:PORT`; absent: Google's. */
   storageEndpoint?: string;
   /** Of a local Cloud Scheduler server, `127.0.0.1:PORT`; absent: Google's. */
@@ -26,11 +28,15 @@ export function readConfig(environment: Record<string, string | undefined>): Rea
   const { VALKEEP_BORDER_BYTES } = environment;
   if (VALKEEP_BORDER_BYTES && !/^[1-9]\d{0,14}$/.test(VALKEEP_BORDER_BYTES))
     throw new Error(`VALKEEP_BORDER_BYTES is ${VALKEEP_BORDER_BYTES}, expected a number of bytes`);
+  const { VALKEEP_SCAN_SECONDS } = environment;
+  if (VALKEEP_SCAN_SECONDS && !/^[1-9]\d{0,2}$/.test(VALKEEP_SCAN_SECONDS))
+    throw new Error(`the environment variable VALKEEP_SCAN_SECONDS is ${VALKEEP_SCAN_SECONDS}: expected 1 to 999`);
   return Object.freeze({
     projectId: need("GOOGLE_CLOUD_PROJECT"),
     location: need("VALKEEP_LOCATION"),
     vaultBucket: need("VALKEEP_VAULT_BUCKET"),
     inboxBucket: need("VALKEEP_INBOX_BUCKET"),
+    ...(VALKEEP_SCAN_SECONDS && { scanSeconds: Number(VALKEEP_SCAN_SECONDS) }),
     ...(VALKEEP_STORAGE_ENDPOINT && { storageEndpoint: VALKEEP_STORAGE_ENDPOINT }),
     ...(VALKEEP_SCHEDULER_ENDPOINT && { schedulerEndpoint: VALKEEP_SCHEDULER_ENDPOINT }),
     isLocal: environment.VALKEEP_LOCAL === "1",

@@ -32,6 +32,7 @@ export function createPorts(config: Config): Ports {
       vaultBucket: config.vaultBucket,
       inboxBucket: config.inboxBucket,
       ...(config.borderBytes !== undefined && { borderBytes: config.borderBytes }),
+      ...(config.scanSeconds !== undefined && { scanSeconds: config.scanSeconds }),
     },
   };
 }

@@ -30,12 +30,12 @@ export interface Instance {
   /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
   backupObjective?: number;
   maintenancePolicy?: MaintenancePolicy;
-  /** How its snapshots are taken. Absent: by the replication protocol, and by SCAN where the server refuses that. */
+  /** How snapshots are taken. Absent: REPLICATION, and SCAN where the server refuses that. */
   snapshotMethod?: SnapshotMethod;
+  /** SCAN: so many keys of a node are read in a second; as many as its latency allows where absent. */
+  maxKeysPerSecond?: number;
   /** VOLUME: the server's data directory as it is mounted where the function `snapshot` runs. */
   dataDirectory?: string;
-  /** How many keys of a node SCAN may read in a second; as fast as the server's latency allows where absent. */
-  maxKeysPerSecond?: number;
   /** Which node of a shard its snapshot is taken of. PREFER_REPLICA where absent. */
   source?: SourcePolicy;
   /** How many shards are taken at once at most; `defaultParallelShards` where absent. */
@@ -50,7 +50,7 @@ export interface Instance {
   restoring?: string;
 }
 
-/** REPLICATION: as a replica, an instant of the server. SCAN: key by key, while others write. */
+/** REPLICATION: as a replica asks for them. SCAN: key by key, while others write. VOLUME: by BGSAVE, and its file is read. */
 export type SnapshotMethod = "REPLICATION" | "SCAN" | "VOLUME";
 
 /**

@@ -30,6 +30,8 @@ export interface Settings {
   inboxBucket: string;
   /** How far apart the places are where a file can be cut into parts; 64 MiB where absent. */
   borderBytes?: number;
+  /** How long one delivery scans before it leaves the rest to the next, in seconds; 400 where absent. */
+  scanSeconds?: number;
 }
 
 export interface Clock {

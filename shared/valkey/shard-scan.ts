@@ -28,13 +28,13 @@ export async function* shardScan(
     const stream = scan(node.address, heard, signal, patience);
     try {
       await prepare(node);
-      onSource({ node: node.node, sourceRole: node.role });
       const first = await stream.next().catch((error) => {
         signal.throwIfAborted();
         if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
         failure ??= error;
       });
       if (first === undefined) continue;
+      onSource({ node: node.node, sourceRole: node.role });
       if (first.done !== true) yield first.value;
       yield* stream;
       // A scan shows no one place in the server's history, and so none that is too early.

@@ -12,7 +12,7 @@ import { peakOf } from "./peak.ts";
 
 /**
  * One job of ours, without the pipeline around it, in a process of its own, as the programs that it is compared with:
- * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`, `job.ts decide INSTANCES
+ * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts scan ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`, `job.ts decide INSTANCES
  * BACKUPS`, `job.ts plan ENDPOINT`, `job.ts cluster-backup ENDPOINT`. Prints what it measured as JSON.
  */
 export interface Measured<T> {
@@ -29,17 +29,13 @@ const valkey = createValkey({ resolveSecret: () => Promise.reject(new Error("the
 const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
   check: async (file = "") => factsOf(await check(fileSource(file, calm))),
 
-  async snapshot(endpoint = "", file) {
-    const output = file === undefined ? undefined : openSync(file, "w");
-    let sizeBytes = 0;
-    for await (const chunk of checked(valkey.snapshot(instanceAt(endpoint), { shard: 0 }, calm))) {
-      if (output !== undefined) writeFileSync(output, chunk);
-      sizeBytes += chunk.length;
-    }
-    // As `valkey-cli --rdb` does, which writes synchronously too.
-    if (output !== undefined) fsyncSync(output);
-    return sizeBytes;
-  },
+  snapshot: (endpoint = "", file) => written(valkey.snapshot(instanceAt(endpoint), { shard: 0 }, calm), file),
+
+  scan: (endpoint = "", file) =>
+    written(
+      valkey.scan(instanceAt(endpoint), { shard: 0 }, { isTimeUp: () => false, onEnd: () => undefined }, calm),
+      file,
+    ),
 
   async load(endpoint = "", file = "", factsFile = "") {
     const facts = JSON.parse(await readFile(factsFile, "utf8")) as RdbFacts;
@@ -90,6 +86,19 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
     return counts;
   },
 };
+
+/** Checks a snapshot on its way to a file, or to nowhere; answers its size. */
+async function written(stream: AsyncIterable<Uint8Array>, file: string | undefined): Promise<number> {
+  const output = file === undefined ? undefined : openSync(file, "w");
+  let sizeBytes = 0;
+  for await (const chunk of checked(stream)) {
+    if (output !== undefined) writeFileSync(output, chunk);
+    sizeBytes += chunk.length;
+  }
+  // As `valkey-cli --rdb` does, which writes synchronously too.
+  if (output !== undefined) fsyncSync(output);
+  return sizeBytes;
+}
 
 function instanceAt(endpoint: string, mode?: string) {
   return newInstance({ id: "bench", endpoint, location: "local", mode }, "1", new Date().toISOString());

@@ -12,6 +12,7 @@ import { benchPipeline } from "./pipeline.ts";
 import { benchPlan } from "./plan.ts";
 import { benchRestore } from "./restore.ts";
 import { say } from "./say.ts";
+import { benchScan } from "./scan.ts";
 import { startSite } from "./site.ts";
 import { benchSnapshot } from "./snapshot.ts";
 import { type Source, startSource } from "./source.ts";
@@ -25,7 +26,7 @@ const memoryLimitBytes = 200e6;
 
 /**
  * Speed and memory beside Valkey's own programs, interleaved in one run; about a quarter of an hour, 10 GB of disk and 8 GB
- * of memory at full size: `node test/bench/main.ts [--size-mb=1000] [--runs=5] [--only=check,snapshot,restore,pipeline,memory,plan,fleet]`.
+ * of memory at full size: `node test/bench/main.ts [--size-mb=1000] [--runs=5] [--only=check,snapshot,scan,restore,pipeline,memory,plan,fleet]`.
  * The plan and the fleet need no server and no size.
  * Exits 1 if something failed, not if a target was missed.
  */
@@ -80,6 +81,11 @@ async function measureBesideValkey(): Promise<void> {
   if (only.has("check")) await measure("check", async () => contestTable(await benchCheck(source, checkRdb, runs)));
   if (only.has("snapshot"))
     await measure("snapshot", async () => contestTable(await benchSnapshot(source, folder, cli, runs)));
+  if (only.has("scan"))
+    await measure("scan", async () => {
+      const { contest, note } = await benchScan(source, folder, cli, runs);
+      return `${contestTable(contest)}\n${note}`;
+    });
   if (only.has("restore"))
     await measure("restore", async () => contestTable(await benchRestore(source, folder, cli, runs)));
   if (only.has("pipeline") || only.has("memory")) await measureOnSite(source, cli);

@@ -386,6 +386,19 @@ describe("instances check", () => {
     expect([chunks, hasEnded]).toEqual([1, true]);
   });
 
+  it.each([
+    [{ snapshotMethod: "SCAN" as const }, false, "ok", /^by SCAN, as registered, FUZZY: /],
+    [{}, false, "ok", /^by replication: /],
+    [{}, true, "ok", /^by SCAN, as replication is refused, FUZZY: /],
+    [{ snapshotMethod: "REPLICATION" as const }, true, "failed", /keeps PSYNC to itself/],
+  ])("says by which method the backup of %j would be taken, replication being refused: %s", async (changes, refuses, state, message) => {
+    await register(changes);
+    world.valkey.start(endpoint).refusesReplication = refuses;
+    const { stdout } = await valkeepOn(world, "instances check orders --json");
+    const found = JSON.parse(stdout).find(({ name }: { name: string }) => name === "snapshot");
+    expect(found).toEqual({ name: "snapshot", state, message: expect.stringMatching(message) });
+  });
+
   it("takes no snapshot by way of the volume: a BGSAVE that fails has the server refuse writes", async () => {
     await register({ snapshotMethod: "VOLUME", dataDirectory: "/mnt/orders" });
     world.valkey.start(endpoint);

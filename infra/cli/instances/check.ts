@@ -1,7 +1,7 @@
 import type { Instance } from "../../../shared/backup/backup.ts";
 import { instanceName } from "../../../shared/backup/name.ts";
-import { asStatusError, StatusError } from "../../../shared/error.ts";
-import type { Server } from "../../../shared/pipeline/ports.ts";
+import { asStatusError, ReplicationRefused, StatusError } from "../../../shared/error.ts";
+import type { Server, Valkey } from "../../../shared/pipeline/ports.ts";
 import { command } from "../command.ts";
 import { readInstanceId } from "../names.ts";
 import type { Connection } from "../session.ts";
@@ -56,7 +56,7 @@ async function probe(
       async () =>
         instance.snapshotMethod === "VOLUME"
           ? volumeText(instance, await lookAtVolume(instance, signal))
-          : ok(await begins(valkey.snapshot(instance, { shard: 0 }, signal))),
+          : ok(await beginsByMethod(instance, valkey, signal)),
     ],
     ["restore", async () => rightsText(await deniedToRestore(instance, signal))],
   ];
@@ -97,6 +97,19 @@ function stageOf(code: StatusError["code"], message: string): (typeof stages)[nu
   if (code === "PERMISSION_DENIED") return "acl";
   if (code === "UNAUTHENTICATED") return "password";
   return /TLS|certificate/.test(message) ? "tls" : "endpoint";
+}
+
+/** By which method a snapshot begins, as a backup would choose it. */
+async function beginsByMethod(instance: Instance, valkey: Valkey, signal: AbortSignal): Promise<string> {
+  const task = { shard: 0 };
+  const byScan = () => begins(valkey.scan(instance, task, { isTimeUp: () => false, onEnd: () => undefined }, signal));
+  if (instance.snapshotMethod === "SCAN") return `by SCAN, as registered, FUZZY: ${await byScan()}`;
+  try {
+    return `by replication: ${await begins(valkey.snapshot(instance, task, signal))}`;
+  } catch (error) {
+    if (!(error instanceof ReplicationRefused) || instance.snapshotMethod !== undefined) throw error;
+    return `by SCAN, as replication is refused, FUZZY: ${await byScan()}`;
+  }
 }
 
 /** Whether anything comes; no more is taken of it. */

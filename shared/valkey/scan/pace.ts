@@ -2,12 +2,16 @@
 const bytesOnTheWay = 4 * 1024 * 1024;
 
 /** More keys at once bring no speed. */
-const mostKeys = 2048;
-const firstKeys = 64;
-const fewestKeys = 8;
+const mostKeys = 1024;
 
-/** A server that takes longer for small values has other things to do. */
-const slowMs = 50;
+/** As long as nothing is known of the values: each may be large. */
+const firstKeys = 4;
+/** With fewer most of the time would be spent on the way; there are pauses instead, of so long at most. */
+const fewestKeys = 256;
+const longestPauseMs = 100;
+
+/** A server that takes so much longer for small values than it did at its quickest has other things to do. */
+const slowMs = 100;
 
 /** A group of keys with more bytes than that may take its time. */
 const smallBytes = 256 * 1024;
@@ -26,6 +30,8 @@ export class Pace {
   #limit = firstKeys;
   #earliest = 0;
   #slowedAt = Number.NEGATIVE_INFINITY;
+  /** What lies between us and the server costs so much whatever it does. */
+  #quickestMs = Number.POSITIVE_INFINITY;
 
   constructor(maxKeysPerSecond = Number.POSITIVE_INFINITY) {
     this.#maxKeysPerSecond = maxKeysPerSecond;
@@ -54,13 +60,14 @@ export class Pace {
   received(keys: number, valueBytes: number, sentAt: number, now: number): void {
     const mean = valueBytes / keys;
     this.#meanBytes = this.#meanBytes === 0 ? mean : this.#meanBytes + weight * (mean - this.#meanBytes);
-    const isSlow = now - sentAt > slowMs && valueBytes <= smallBytes;
-    if (!isSlow) this.#limit = Math.min(mostKeys, this.#limit + keys);
+    this.#quickestMs = Math.min(this.#quickestMs, now - sentAt);
+    const lateMs = now - sentAt - this.#quickestMs;
+    if (lateMs <= slowMs || valueBytes > smallBytes) this.#limit = Math.min(mostKeys, this.#limit + keys);
     // Those that were on their way already when it was last slowed down say nothing of what that brought.
     else if (sentAt >= this.#slowedAt) {
       this.#slowedAt = now;
       if (this.#limit > fewestKeys) this.#limit = Math.max(fewestKeys, this.#limit / 2);
-      else this.#earliest = Math.max(this.#earliest, now + (now - sentAt));
+      else this.#earliest = Math.max(this.#earliest, now + Math.min(lateMs, longestPauseMs));
     }
   }
 }
