@@ -10,7 +10,7 @@ import {
   checkVersion,
 } from "./compatibility.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
-import { checkSlots } from "./slots.ts";
+import { checkSlots } from "./slot-coverage.ts";
 import type { Target } from "./target.ts";
 
 /** All that a preflight looks at. */
