@@ -1,5 +1,6 @@
 import type { Backup } from "../shared/backup/backup.ts";
 import { manifestObject } from "../shared/backup/name.ts";
+import { storedObjects } from "../shared/backup/stored-object.ts";
 import { expiringAt, held, released, releasing } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import { existing } from "../shared/pipeline/existing.ts";
@@ -56,8 +57,8 @@ async function holdObjects(
 ): Promise<void> {
   const doc = await store.get<Backup>(backup);
   if (doc === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
-  const { bucket, backupFiles } = doc.data;
-  const names = [manifestObject(backup), ...backupFiles.map(({ fileName }) => `${backup}/${fileName}`)];
+  const { bucket } = doc.data;
+  const names = [manifestObject(backup), ...storedObjects(doc.data).map(({ object }) => object)];
   for (const object of names) {
     signal.throwIfAborted();
     const found = await objects.stat(bucket, object);

@@ -4,6 +4,7 @@ import { assertUnprotected } from "../shared/backup/instance.ts";
 import { manifestBytes } from "../shared/backup/manifest.ts";
 import { manifestObject, parseBackupName, parseInstanceName } from "../shared/backup/name.ts";
 import { toReview } from "../shared/backup/review.ts";
+import { storedObjects } from "../shared/backup/stored-object.ts";
 import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
@@ -67,11 +68,11 @@ async function takeAway(backup: Backup, change: Change): Promise<string | undefi
 }
 
 /** What the manifest will name is in the bucket as it was stored. */
-async function assertThere({ name, bucket, backupFiles }: Backup, objects: Objects): Promise<void> {
-  for (const { fileName, generation, crc32c } of backupFiles) {
-    const found = await objects.stat(bucket, `${name}/${fileName}`);
+async function assertThere(backup: Backup, objects: Objects): Promise<void> {
+  for (const { object, generation, crc32c } of storedObjects(backup)) {
+    const found = await objects.stat(backup.bucket, object);
     if (found?.generation !== generation || found.crc32c !== crc32c)
-      throw new StatusError("DATA_LOSS", `${name}/${fileName} is not in the bucket as it was stored`);
+      throw new StatusError("DATA_LOSS", `${object} is not in the bucket as it was stored`);
   }
 }
 

@@ -1,14 +1,16 @@
 import type { BackupFile, Instance } from "../shared/backup/backup.ts";
 import { timeOf } from "../shared/backup/duration.ts";
-import { fileName, fileObject, manifestObject } from "../shared/backup/name.ts";
+import { fileName, fileObject } from "../shared/backup/name.ts";
 import { StatusError } from "../shared/error.ts";
-import { isGoingOn } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Ports, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
 import type { Work } from "../shared/pipeline/step.ts";
 import { sizeOf } from "../shared/pipeline/stream.ts";
+import type { RdbIndex } from "../shared/rdb/border.ts";
 import { checked } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 import type { RdbSummary } from "../shared/rdb/summary.ts";
+import { isOwn } from "./leftover.ts";
+import { storeIndex } from "./shard-index.ts";
 
 /** One shard of a lane. */
 export interface Taking {
@@ -17,6 +19,12 @@ export interface Taking {
   task: ShardTask;
   /** Hears how many bytes of this shard have passed. */
   onBytes(doneBytes: number): void;
+}
+
+/** What reading a whole file tells. */
+interface Verdict {
+  summary: RdbSummary;
+  index: RdbIndex;
 }
 
 /** What the object itself keeps of how its file came about: a later attempt that finds it there knows no more. */
@@ -29,11 +37,12 @@ type Origin = ShardSource & Pick<BackupFile, "snapshotStartTime">;
 export async function takeShard(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {
   const { work, instance, task, onBytes } = taking;
   const { objects, valkey, clock, settings } = ports;
+  const { borderBytes } = settings;
   const object = fileObject(work.data.backup, task.shard);
   const found = await objects.stat(settings.vaultBucket, object);
   const own = found && (await accept(found, taking, ports, signal));
   if (own !== undefined) return own;
-  let summary: RdbSummary | undefined;
+  let verdict: Verdict | undefined;
   let origin: Origin = { snapshotStartTime: timeOf(clock.now()) };
   const stream = valkey.snapshot(instance, task, signal, (source) => {
     origin = { ...source, ...origin };
@@ -41,12 +50,13 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
   const bytes = sizeOf(stream, onBytes);
   try {
     const first = await bytes.next(); // by now it is known of whom they are
-    const rdb = checked(from(first, bytes), (verdict) => {
-      summary = verdict;
-    });
+    const onVerdict = (summary: RdbSummary, index: RdbIndex) => {
+      verdict = { summary, index };
+    };
+    const rdb = checked(from(first, bytes), onVerdict, { borderBytes });
     const metadata = { operation: work.operation, shard: String(task.shard), origin: JSON.stringify(origin) };
     const stored = await objects.create(settings.vaultBucket, object, lastAfter(rdb, work.renew), metadata, signal);
-    return fileOf(stored, task.shard, summary);
+    return await fileOf(stored, taking, verdict, ports, signal);
   } finally {
     await bytes.return(undefined);
   }
@@ -58,39 +68,33 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
  */
 async function accept(
   found: ObjectInfo,
-  { work, task: { shard } }: Taking,
-  { objects, store }: Ports,
+  taking: Taking,
+  ports: Ports,
   signal: AbortSignal,
 ): Promise<BackupFile | undefined> {
-  const { backup } = work.data;
-  const owner = found.metadata.operation ?? "";
-  const isOwn = owner === work.operation && found.metadata.shard === String(shard);
-  // Asked before the manifest is looked for: an owner that has ended by now has written its manifest by now, if ever.
-  if (!isOwn && (await isGoingOn(owner, store)))
-    throw new StatusError("ABORTED", `${found.object} belongs to ${owner}, which is still at work`);
-  if ((await objects.stat(found.bucket, manifestObject(backup))) !== undefined)
-    throw new StatusError("ALREADY_EXISTS", `${backup} is complete in the bucket already; nothing is overwritten`);
-  if (isOwn) {
-    const summary = await readBack(found, objects, signal);
-    if (summary !== undefined) return fileOf(found, shard, summary);
+  const { work, task } = taking;
+  if (await isOwn(found, { operation: work.operation, backup: work.data.backup, shard: task.shard }, ports)) {
+    const verdict = await readBack(found, ports, signal);
+    if (verdict !== undefined) return await fileOf(found, taking, verdict, ports, signal);
   }
   await work.renew();
-  await objects.remove(found);
+  await ports.objects.remove(found);
   return undefined;
 }
 
 /** What reading the stored object tells; `undefined` if it is not a whole RDB file. */
 async function readBack(
   found: ObjectInfo,
-  objects: Ports["objects"],
+  { objects, settings: { borderBytes } }: Ports,
   signal: AbortSignal,
-): Promise<RdbSummary | undefined> {
-  let summary: RdbSummary | undefined;
+): Promise<Verdict | undefined> {
+  let verdict: Verdict | undefined;
+  const onVerdict = (summary: RdbSummary, index: RdbIndex) => {
+    verdict = { summary, index };
+  };
   try {
-    for await (const _ of checked(objects.read(found, {}, signal), (verdict) => {
-      summary = verdict;
-    }));
-    return summary;
+    for await (const _ of checked(objects.read(found, {}, signal), onVerdict, { borderBytes }));
+    return verdict;
   } catch (error) {
     if (error instanceof StatusError && error.code === "DATA_LOSS") return undefined;
     throw error;
@@ -109,21 +113,30 @@ async function* lastAfter(source: AsyncIterable<Uint8Array>, renew: () => Promis
   await renew();
 }
 
-function fileOf(stored: ObjectInfo, shard: number, summary: RdbSummary | undefined): BackupFile {
-  if (summary === undefined || summary.sizeBytes !== stored.sizeBytes)
+/** The file as it was stored and read, its index stored beside it. */
+async function fileOf(
+  stored: ObjectInfo,
+  { work, task: { shard } }: Taking,
+  verdict: Verdict | undefined,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<BackupFile> {
+  if (verdict === undefined || verdict.summary.sizeBytes !== stored.sizeBytes)
     throw new StatusError(
       "DATA_LOSS",
-      `${stored.object} has ${stored.sizeBytes} bytes, ${summary?.sizeBytes} were read`,
+      `${stored.object} has ${stored.sizeBytes} bytes, ${verdict?.summary.sizeBytes} were read`,
     );
   const { createTime, generation, crc32c, metadata } = stored;
   const origin: Origin = metadata.origin === undefined ? {} : JSON.parse(metadata.origin);
+  const index = await storeIndex(verdict.index, work, shard, ports, signal);
   return {
     fileName: fileName(shard),
     createTime,
     generation,
     crc32c,
-    ...factsOf(summary),
+    ...factsOf(verdict.summary),
     ...origin,
     snapshotEndTime: createTime,
+    ...(index && { index }),
   };
 }

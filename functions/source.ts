@@ -1,13 +1,14 @@
-import type { Backup } from "../shared/backup/backup.ts";
+import type { Backup, BackupFile, RdbFacts } from "../shared/backup/backup.ts";
 import type { FileIndex } from "../shared/backup/file-index.ts";
-import { fileObject, manifestObject, parseObjectName, parseObjectUri } from "../shared/backup/name.ts";
+import { manifestObject, parseObjectName, parseObjectUri } from "../shared/backup/name.ts";
 import type { RestoreFile } from "../shared/backup/operation.ts";
 import type { Shape } from "../shared/backup/shape.ts";
+import { storedShards } from "../shared/backup/stored-object.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import type { Work } from "../shared/pipeline/step.ts";
 import { sizeOf } from "../shared/pipeline/stream.ts";
-import { isDisagreement, readIndex, readManifest } from "../shared/pipeline/vault.ts";
+import { isDisagreement, readIndex, readManifest, storedAs } from "../shared/pipeline/vault.ts";
 import { borderBytes } from "../shared/rdb/border.ts";
 import { checked } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
@@ -41,18 +42,11 @@ export async function filesOf(
     throw new StatusError("DATA_LOSS", `${backup} has no manifest in gs://${bucket}: it cannot be restored`);
   const manifest = await readManifest(found, backup, objects);
   const files: SourceFile[] = [];
-  for (const { index: stored, slots, ...backupFile } of manifest.backupFiles) {
-    const { fileName, generation, crc32c, sizeBytes } = backupFile;
-    const object = fileObject(backup, Number.parseInt(fileName, 10));
-    const there = await objects.stat(bucket, object);
-    if (there?.generation !== generation || there.crc32c !== crc32c || there.sizeBytes !== sizeBytes)
-      throw new StatusError(
-        "DATA_LOSS",
-        `gs://${bucket}/${object} is not as the manifest names it: it cannot be restored`,
-      );
+  for (const { backupFile, file: wanted, index: beside } of storedShards(manifest)) {
+    const { object, generation } = await storedAs(wanted, bucket, objects);
     const file = { bucket, object, generation, ...rdbFactsOf(backupFile) };
-    const index =
-      stored && (await readIndex({ name: backup, bucket }, backupFile, stored, objects, signal).catch(whole));
+    const index = beside && (await readIndex(beside, bucket, file.sizeBytes, objects, signal).catch(whole));
+    const { slots } = backupFile;
     files.push({ file, ...(index && { index }), ...(slots !== undefined && { slots }) });
   }
   return { files, wanted: manifest };
@@ -64,20 +58,15 @@ export async function filesOf(
   }
 }
 
-/** Only what reading the file tells. */
-function rdbFactsOf({
-  fileName: _fileName,
-  createTime: _createTime,
-  generation: _generation,
-  crc32c: _crc32c,
-  sourceRole: _sourceRole,
-  replicationId: _replicationId,
-  replicationOffset: _replicationOffset,
-  snapshotStartTime: _snapshotStartTime,
-  snapshotEndTime: _snapshotEndTime,
-  ...facts
-}: Omit<Backup["backupFiles"][number], "index" | "slots">) {
-  return facts;
+/** Of all that is recorded of a file only what reading it tells. */
+function rdbFactsOf(file: BackupFile): RdbFacts {
+  const { sizeBytes, magic, rdbVersion, minimumRdbVersion, crc64, keys, expires, functions, databases } = file;
+  const { largestRecordBytes, moduleTypes, slotImports, usedMemoryBytes } = file;
+  return {
+    ...{ sizeBytes, magic, rdbVersion, minimumRdbVersion, crc64, keys, expires, functions, databases },
+    ...{ largestRecordBytes, moduleTypes, slotImports },
+    ...(usedMemoryBytes !== undefined && { usedMemoryBytes }),
+  };
 }
 
 /** The objects that URIs name, as they are now. */

@@ -2,6 +2,8 @@ import { StatusError } from "../error.ts";
 
 /** Where one file can be cut, `<shard>.index.json` beside it. Derived from the file's bytes alone: the same file, the same index. */
 export interface FileIndex {
+  /** How far apart its borders are: the first one at or behind each multiple of this. */
+  borderBytes: number;
   sizeBytes: number;
   /** The running CRC64 of all bytes before the footer's checksum, 16 hex digits. */
   crc64: string;
@@ -28,11 +30,11 @@ export const largestIndexBytes = 8_000_000;
 export const isWorthKeeping = ({ borders }: { borders: readonly unknown[] }): boolean => borders.length >= 2;
 
 /** The index as it is stored, the same bytes each time. */
-export function indexBytes({ sizeBytes, crc64, borders }: Readonly<FileIndexLike>): Uint8Array {
+export function indexBytes({ borderBytes, sizeBytes, crc64, borders }: Readonly<FileIndexLike>): Uint8Array {
   const lines = borders.map(({ offset, database, keys, expires, crc64: before }) =>
     JSON.stringify({ offset, database, keys, expires, crc64: before }),
   );
-  const head = JSON.stringify({ indexVersion: 1, sizeBytes, crc64 }).slice(0, -1);
+  const head = JSON.stringify({ indexVersion: 1, borderBytes, sizeBytes, crc64 }).slice(0, -1);
   return new TextEncoder().encode(`${head},"borders":[\n${lines.join(",\n")}\n]}\n`);
 }
 
@@ -48,11 +50,12 @@ export function parseIndex(bytes: Uint8Array, name: string, sizeBytes: number): 
   } catch (cause) {
     throw damaged("it is not JSON", cause);
   }
-  const { indexVersion, crc64, borders } = index;
+  const { indexVersion, borderBytes, crc64, borders } = index;
   if (indexVersion !== 1)
     throw new StatusError("UNIMPLEMENTED", `${name} has version ${String(indexVersion)}, expected 1`);
   if (index.sizeBytes !== sizeBytes)
     throw damaged(`it is of a file of ${String(index.sizeBytes)} bytes, expected ${sizeBytes}`);
+  if (!isCount(borderBytes) || borderBytes === 0) throw damaged("it does not tell how far apart its borders are");
   if (!isCrc64(crc64)) throw damaged("it has no CRC64 of the whole");
   if (!Array.isArray(borders)) throw damaged("it has no list of borders");
   let before: Border = { offset: 0, database: 0, keys: 0, expires: 0, crc64 };
@@ -62,7 +65,7 @@ export function parseIndex(bytes: Uint8Array, name: string, sizeBytes: number): 
     if (!rises) throw damaged(`border ${n} does not come after the one before it`);
     before = border;
   }
-  return { sizeBytes, crc64, borders };
+  return { borderBytes, sizeBytes, crc64, borders };
 }
 
 const isCrc64 = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{16}$/.test(value);

@@ -1,15 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Backup, BackupFile } from "../backup/backup.ts";
+import type { Backup } from "../backup/backup.ts";
 import type { CopiedObject } from "../backup/copy.ts";
 import type { EventType } from "../backup/event.ts";
-import { fileObject, manifestObject } from "../backup/name.ts";
+import { manifestObject } from "../backup/name.ts";
+import { storedObjects } from "../backup/stored-object.ts";
 import { asStatusError, StatusError } from "../error.ts";
 import type { CopyCourse, ObjectInfo, Objects } from "./ports.ts";
 import type { Work } from "./step.ts";
 import { readManifest } from "./vault.ts";
 
 /**
- * Copies a backup's files from one bucket to another, each compared with the manifest before and after, and then the
+ * Copies a backup's files and their indexes from one bucket to another, each compared with the manifest before and after, and then the
  * manifest: without it a copy does not count. Nothing is overwritten; what an earlier attempt copied is accepted if it
  * is the same, and a file that it had begun is gone on with. ALREADY_EXISTS: something else is in the way. DATA_LOSS: the
  * source is not as the manifest names it.
@@ -22,18 +23,17 @@ export async function copySet(
   work: Pick<Work<EventType>, "resume" | "progress">,
   signal: AbortSignal,
 ): Promise<CopiedObject[]> {
-  const { name, operation, totalSizeBytes } = backup;
+  const { operation, totalSizeBytes } = backup;
   const manifest = await manifestIn(from, backup, objects, signal);
   const begun = /^(?<object>.*)\n(?<resume>.*)$/.exec(work.resume ?? "")?.groups;
   const copied: CopiedObject[] = [];
   let doneBytes = 0;
-  for (const file of backup.backupFiles) {
+  for (const wanted of storedObjects(backup)) {
     signal.throwIfAborted();
-    const shard = Number.parseInt(file.fileName, 10);
-    const object = fileObject(name, shard);
+    const { object, shard } = wanted;
     const source = await objects.stat(from, object);
-    const isPinned = from !== backup.bucket || source?.generation === file.generation;
-    if (source === undefined || !isPinned || !isSame(source, file))
+    const isPinned = from !== backup.bucket || source?.generation === wanted.generation;
+    if (source === undefined || !isPinned || !isSame(source, wanted))
       throw new StatusError("DATA_LOSS", `gs://${from}/${object} is not as the manifest names it`);
     const before = doneBytes;
     const course = {
@@ -42,7 +42,7 @@ export async function copySet(
         work.progress(before + bytes, totalSizeBytes, `${object}\n${resume}`),
     };
     copied.push(await copyOrFind(source, to, { operation, shard: String(shard) }, objects, signal, course));
-    doneBytes += file.sizeBytes;
+    if (!wanted.isIndex) doneBytes += wanted.sizeBytes;
     work.progress(doneBytes, totalSizeBytes);
   }
   copied.push(await copyOrFind(manifest, to, { operation }, objects, signal));
@@ -50,30 +50,16 @@ export async function copySet(
 }
 
 /** The manifest in a bucket, once it was read and names what the Backup does. */
-async function manifestIn(
-  bucket: string,
-  { name, operation, backupFiles }: Backup,
-  objects: Objects,
-  signal: AbortSignal,
-): Promise<ObjectInfo> {
+async function manifestIn(bucket: string, backup: Backup, objects: Objects, signal: AbortSignal): Promise<ObjectInfo> {
+  const { name, operation } = backup;
   const object = manifestObject(name);
   const found = await objects.stat(bucket, object);
   if (found === undefined) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
   const manifest = await readManifest(found, name, objects, signal);
-  if (
-    manifest.operation !== operation ||
-    !isDeepStrictEqual(manifest.backupFiles.map(identityOf), backupFiles.map(identityOf))
-  )
+  if (manifest.operation !== operation || !isDeepStrictEqual(storedObjects(manifest), storedObjects(backup)))
     throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} names other files than the Backup does`);
   return found;
 }
-
-const identityOf = ({ fileName, generation, sizeBytes, crc32c }: BackupFile) => [
-  fileName,
-  generation,
-  sizeBytes,
-  crc32c,
-];
 
 /** Copies one object, or finds the copy that an earlier attempt made; what arrived is asked of the bucket itself. */
 async function copyOrFind(

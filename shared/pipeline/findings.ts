@@ -2,11 +2,12 @@ import type { Backup, BackupCollection } from "../backup/backup.ts";
 import { added, type Totals } from "../backup/collection.ts";
 import { timeOf } from "../backup/duration.ts";
 import { parseBackupName, parseObjectName } from "../backup/name.ts";
+import { storedObjects } from "../backup/stored-object.ts";
 import { everyDocument } from "./pages.ts";
 import type { Doc, ObjectInfo, Ports } from "./ports.ts";
 import { createStandings } from "./standing.ts";
 import { totalsOf } from "./totals.ts";
-import { assertManifest, backupOf, isDisagreement, storedFile } from "./vault.ts";
+import { assertManifest, backupOf, isDisagreement, storedAs } from "./vault.ts";
 
 /**
  * Where the catalogue and the vault do not agree. LOST: a backup without its manifest or a file, or with others than were recorded.
@@ -55,7 +56,7 @@ async function* ofBackup(
   if (data.state === "CREATING" || data.purgeStartTime !== undefined) return;
   const checks = [
     () => assertManifest(data, objects, signal),
-    ...data.backupFiles.map((file) => () => storedFile(data, file, objects)),
+    ...storedObjects(data).map((wanted) => () => storedAs(wanted, data.bucket, objects)),
   ];
   for (const check of checks) {
     signal.throwIfAborted();

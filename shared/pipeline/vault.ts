@@ -1,57 +1,41 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Backup, BackupFile, StoredIndex } from "../backup/backup.ts";
+import type { Backup } from "../backup/backup.ts";
 import { type FileIndex, largestIndexBytes, parseIndex } from "../backup/file-index.ts";
 import { type Manifest, parseManifest } from "../backup/manifest.ts";
-import { indexObject, manifestObject, parseObjectName } from "../backup/name.ts";
+import { manifestObject, parseObjectName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
 import { largestManifestBytes, rebuiltBackup } from "../backup/rebuild.ts";
 import { inReview } from "../backup/review.ts";
+import { type StoredObject, storedObjects } from "../backup/stored-object.ts";
 import { StatusError } from "../error.ts";
 import type { ObjectInfo, Objects, Ports } from "./ports.ts";
 import { collect } from "./stream.ts";
 
-/** A file of a backup as it is stored; DATA_LOSS says how it is not as it was recorded. */
-export async function storedFile(
-  { name, bucket }: Pick<Backup, "name" | "bucket">,
-  file: BackupFile,
-  objects: Objects,
-): Promise<ObjectInfo> {
-  const object = `${name}/${file.fileName}`;
+/** An object of a backup as it is stored; DATA_LOSS says how it is not as it was recorded. */
+export async function storedAs(wanted: StoredObject, bucket: string, objects: Objects): Promise<ObjectInfo> {
+  const { object, generation, crc32c, sizeBytes } = wanted;
   const stored = await objects.stat(bucket, object);
-  assertAsRecorded(`gs://${bucket}/${object}`, stored, file);
+  if (stored === undefined) throw damaged(`gs://${bucket}/${object} is missing`);
+  for (const [what, expected] of Object.entries({ generation, crc32c, sizeBytes })) {
+    const found = stored[what as "generation" | "crc32c" | "sizeBytes"];
+    if (found !== expected) throw damaged(`gs://${bucket}/${object}: ${what} is ${found}, ${expected} was recorded`);
+  }
   return stored;
 }
 
-function assertAsRecorded(
-  name: string,
-  stored: ObjectInfo | undefined,
-  { generation, crc32c, sizeBytes }: StoredIndex,
-): asserts stored is ObjectInfo {
-  if (stored === undefined) throw damaged(`${name} is missing`);
-  for (const [what, expected] of Object.entries({ generation, crc32c, sizeBytes })) {
-    const found = stored[what as keyof StoredIndex];
-    if (found !== expected) throw damaged(`${name}: ${what} is ${found}, ${expected} was recorded`);
-  }
-}
-
-/** The index beside a file, as the manifest pins it; DATA_LOSS says how it is not that. */
+/** The index of a file of `fileBytes`, as the manifest pins it; DATA_LOSS says how it is not that. */
 export async function readIndex(
-  { name, bucket }: Pick<Backup, "name" | "bucket">,
-  { fileName, sizeBytes }: Pick<BackupFile, "fileName" | "sizeBytes">,
-  index: StoredIndex,
+  wanted: StoredObject,
+  bucket: string,
+  fileBytes: number,
   objects: Objects,
   signal: AbortSignal,
 ): Promise<FileIndex> {
-  const object = indexObject(name, Number.parseInt(fileName, 10));
-  const stored = await objects.stat(bucket, object);
-  assertAsRecorded(`gs://${bucket}/${object}`, stored, index);
-  if (index.sizeBytes > largestIndexBytes)
-    throw damaged(`gs://${bucket}/${object} has ${index.sizeBytes} bytes, an index has at most ${largestIndexBytes}`);
-  return parseIndex(
-    await collect(objects.read({ bucket, object, ...index }, {}, signal)),
-    `gs://${bucket}/${object}`,
-    sizeBytes,
-  );
+  const stored = await storedAs(wanted, bucket, objects);
+  const name = `gs://${bucket}/${wanted.object}`;
+  if (stored.sizeBytes > largestIndexBytes)
+    throw damaged(`${name} has ${stored.sizeBytes} bytes, an index has at most ${largestIndexBytes}`);
+  return parseIndex(await collect(objects.read(stored, {}, signal)), name, fileBytes);
 }
 
 /** The manifest is there and names the same files as the document; else DATA_LOSS. */
@@ -84,9 +68,11 @@ export async function backupOf(
   if (manifest.metadata.operation !== backup.operation)
     throw damaged(`${manifest.object} was not written by ${backup.operation}, which it names`);
   let isHeld = manifest.isHeld ?? false;
-  for (const [shard, file] of backup.backupFiles.entries()) {
+  for (const wanted of storedObjects(backup)) {
     signal.throwIfAborted();
-    const { object, metadata, ...stored } = await storedFile(backup, file, objects);
+    if (wanted.isIndex) continue; // a restore looks at it, and goes without
+    const { object, metadata, ...stored } = await storedAs(wanted, backup.bucket, objects);
+    const { shard } = wanted;
     if (metadata.operation !== backup.operation || metadata.shard !== String(shard))
       throw damaged(`${object} was not written by ${backup.operation} for shard ${shard}`);
     isHeld ||= stored.isHeld ?? false;

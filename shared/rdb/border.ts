@@ -13,6 +13,8 @@ export type Border = {
 
 /** Where a file can be cut, and what all of it sums up to; the same for the same bytes, however they arrive. */
 export type RdbIndex = {
+  /** How far apart borders were noted. */
+  readonly borderBytes: number;
   readonly sizeBytes: number;
   /** The running CRC64 of all bytes before the footer's checksum, 16 hex digits; even where the footer holds none. */
   readonly crc64: string;

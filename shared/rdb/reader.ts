@@ -56,6 +56,7 @@ export class RdbReader {
   readonly #checkpointBytes: number;
   #nextCheckpoint: number;
   #checkpoint: Checkpoint | undefined;
+  readonly #borderBytes: number;
   readonly #borders: Border[] = [];
   #failure: unknown;
 
@@ -68,8 +69,8 @@ export class RdbReader {
     this.#checkpointBytes = checkpointBytes;
     this.#nextCheckpoint = (stretch?.startOffset ?? 0) + checkpointBytes;
     this.#tally = new Tally(stretch?.db ?? 0);
-    const everyBytes = stretch === undefined ? (options.borderBytes ?? borderBytes) : Number.POSITIVE_INFINITY;
-    const collect = { entries, valueBytes: limitBytes, borderBytes: everyBytes };
+    this.#borderBytes = stretch === undefined ? (options.borderBytes ?? borderBytes) : Number.POSITIVE_INFINITY;
+    const collect = { entries, valueBytes: limitBytes, borderBytes: this.#borderBytes };
     if (stretch === undefined || stretch.startOffset === 0) {
       this.#interpreter = new Interpreter(this.#tally, collect);
       this.#walker = new Walker(this.#interpreter);
@@ -100,7 +101,8 @@ export class RdbReader {
   /** After the verdict on a whole file: where it can be cut. Behind the last record that makes no sense. */
   index(): RdbIndex {
     const borders = this.#borders.filter(({ offset }) => offset + 1 < this.#walker.endOffset);
-    return { sizeBytes: this.#walker.offset, crc64: hex(this.#crc?.value() ?? 0n), borders };
+    const sizeBytes = this.#walker.offset;
+    return { borderBytes: this.#borderBytes, sizeBytes, crc64: hex(this.#crc?.value() ?? 0n), borders };
   }
 
   /** The last checkpoint, once: behind all the entries that were taken with it. */

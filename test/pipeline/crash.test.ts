@@ -6,6 +6,7 @@ import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, instanceName } from "../../shared/backup/name.ts";
 import type { Task, Verb } from "../../shared/backup/operation.ts";
 import { inReview } from "../../shared/backup/review.ts";
+import { storedObjects } from "../../shared/backup/stored-object.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { begin } from "../../shared/pipeline/begin.ts";
 import { once } from "../../shared/pipeline/stream.ts";
@@ -15,11 +16,14 @@ import { type Fault, faults } from "./crash.ts";
 import { objectsOf } from "./objects.ts";
 import { register } from "./registered.ts";
 import { operationsOf } from "./requested.ts";
+import { slowed } from "./slowed.ts";
 import { createWorld, exports, instanceOf, type Manner, onward, type Plan, vault, type World } from "./world.ts";
 
 /** A job of the system and what must be true once it is through, whatever went wrong on the way. */
 interface Story {
   name: string;
+  /** How far apart the places are where a file can be cut: so close that these small files have an index. */
+  borderBytes?: number;
   /** Puts down what the job starts from, undisturbed. */
   prepare(world: World): Promise<void>;
   /** The message that begins it, or how it is begun where no message from outside does. */
@@ -77,7 +81,9 @@ async function expectOneBackup(world: World): Promise<void> {
     ["0.rdb", 6],
     ["1.rdb", 6],
   ]);
-  expect(await objectsOf(world, vault)).toEqual([`${orders}/0.rdb`, `${orders}/1.rdb`, `${orders}/manifest.json`]);
+  const named = backup === undefined ? [] : storedObjects(backup).map(({ object }) => object);
+  expect(named).toHaveLength(world.ports.settings.borderBytes === undefined ? 2 : 4);
+  expect(await objectsOf(world, vault)).toEqual([...named, `${orders}/manifest.json`]);
   const collection = await world.ports.store.get<BackupCollection>(collectionName("orders"));
   expect(collection?.data).toMatchObject({ totalBackupCount: 1, totalBackupSizeBytes: backup?.totalSizeBytes });
   expect(collection?.data.creating).toBeUndefined();
@@ -105,6 +111,16 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a backup whose files have indexes",
+    borderBytes: 40,
+    prepare: withSource,
+    begin: { "backup.v1.requested": { instance: "orders", backupId: "nightly", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+    },
+  },
+  {
     name: "a final backup that takes the instance away",
     async prepare(world) {
       await withSource(world);
@@ -128,6 +144,17 @@ const stories: Story[] = [
         [],
       );
       expect(await world.ports.scheduler.list()).toEqual([]);
+    },
+  },
+  {
+    name: "an export of files and their indexes",
+    borderBytes: 40,
+    prepare: withBackup,
+    begin: { "export.v1.requested": { backup: orders, gcsBucket: exports, requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "export");
+      await expectOneBackup(world);
+      await expectCopy(world, exports, "asia-northeast1");
     },
   },
   {
@@ -412,6 +439,30 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a restore of a backup in parts, two at a time, with marks on their way",
+    borderBytes: 40,
+    async prepare(world) {
+      await withBackup(world);
+      await withTarget(world);
+      slowed(world, 3_000);
+    },
+    begin: {
+      "restore.v1.requested": {
+        instance: "copy",
+        backup: orders,
+        allowShrink: true,
+        maxParallelLoads: 2,
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "restore");
+      await expectOneBackup(world);
+      expect((await operationsOf(world, "restore"))[0]?.plan?.parts.length).toBeGreaterThan(3);
+      await expectSameData(world);
+    },
+  },
+  {
     name: "a dry run of a restore into an endpoint that nobody has registered",
     async prepare(world) {
       await withBackup(world);
@@ -446,6 +497,27 @@ const stories: Story[] = [
     },
     async holds(world) {
       await expectRest(world, "restore");
+      await expectSameData(world);
+    },
+  },
+  {
+    name: "a restore of files in a bucket in parts",
+    borderBytes: 40,
+    async prepare(world) {
+      await withBackup(world);
+      await withTarget(world);
+    },
+    begin: {
+      "restore.v1.requested": {
+        instance: "copy",
+        gcsSourceUris: [`gs://${vault}/${orders}/0.rdb`, `gs://${vault}/${orders}/1.rdb`],
+        maxParallelLoads: 2,
+        requestId: "r1",
+      },
+    },
+    async holds(world) {
+      await expectRest(world, "restore");
+      expect((await operationsOf(world, "restore"))[0]?.plan?.parts.length).toBeGreaterThan(3);
       await expectSameData(world);
     },
   },
@@ -538,7 +610,7 @@ async function expectSameData(world: World): Promise<void> {
 
 /** Runs a story, its `plan` counting the deliveries from its first message on. */
 async function play(story: Story, plan?: Plan, manner: Manner = {}): Promise<World> {
-  const world = createWorld();
+  const world = createWorld(story);
   await story.prepare(world);
   world.plan(plan);
   if (typeof story.begin === "function") await story.begin(world);

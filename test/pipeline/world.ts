@@ -42,7 +42,8 @@ export const exports = "exports";
 /** In another region than all others. */
 export const onward = "onward";
 
-export function createWorld() {
+/** `borderBytes`: how far apart the places are where a file can be cut; 64 MiB where absent, as in production. */
+export function createWorld({ borderBytes }: { borderBytes?: number } = {}) {
   const clock = createVirtualClock();
   const events = createMemoryEvents();
   const buckets: Record<string, MemoryBucket> = Object.fromEntries(
@@ -62,7 +63,7 @@ export function createWorld() {
     clock,
     ids: createSequentialIds(),
     log: log.log,
-    settings: { vaultBucket: vault, inboxBucket: inbox },
+    settings: { vaultBucket: vault, inboxBucket: inbox, ...(borderBytes !== undefined && { borderBytes }) },
   } satisfies Ports;
   let plan: Plan | undefined;
   let deliveries: Watched[] = [];

@@ -12,8 +12,10 @@ import { type InstanceFlags, newInstance } from "../../shared/backup/instance.ts
 import { manifestBytes } from "../../shared/backup/manifest.ts";
 import { manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { storedObjects, storedShards } from "../../shared/backup/stored-object.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
+import { readIndex } from "../../shared/pipeline/vault.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { type Gate, startGate } from "./gate.ts";
@@ -188,12 +190,15 @@ export async function backupsOf(
 export async function assertWhole({ ports, objects }: Stage, backup: Backup): Promise<void> {
   const { name, bucket, backupFiles } = backup;
   expect(backup).toMatchObject({ state: "ACTIVE", verification: "CHECKED" });
-  const files = backupFiles.map(({ fileName }) => `${name}/${fileName}`);
-  expect(await objects(bucket, `${name}/`)).toEqual([...files, manifestObject(name)]);
+  const named = storedObjects(backup).map(({ object }) => object);
+  expect(await objects(bucket, `${name}/`)).toEqual([...named, manifestObject(name)].sort());
+  for (const { backupFile, index } of storedShards(backup))
+    if (index !== undefined)
+      await readIndex(index, bucket, backupFile.sizeBytes, ports.objects, new AbortController().signal);
   for (const { fileName, createTime, generation, crc32c, ...facts } of backupFiles) {
     const stored = await ports.objects.stat(bucket, `${name}/${fileName}`);
     expect(stored).toMatchObject({ createTime, generation, crc32c, sizeBytes: facts.sizeBytes });
-    if (stored !== undefined) expect(factsOf(await check(ports.objects.read(stored)))).toEqual(facts);
+    if (stored !== undefined) expect(facts).toMatchObject(factsOf(await check(ports.objects.read(stored))));
   }
   const manifest = await ports.objects.stat(bucket, manifestObject(name));
   const chunks: Uint8Array[] = [];

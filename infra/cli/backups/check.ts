@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Backup, BackupFile } from "../../../shared/backup/backup.ts";
+import type { Backup } from "../../../shared/backup/backup.ts";
+import { type StoredShard, storedShards } from "../../../shared/backup/stored-object.ts";
 import { StatusError } from "../../../shared/error.ts";
 import type { ObjectInfo, Objects } from "../../../shared/pipeline/ports.ts";
-import { assertManifest, storedFile } from "../../../shared/pipeline/vault.ts";
-import { check as checkRdb } from "../../../shared/rdb/check.ts";
+import { assertManifest, readIndex, storedAs } from "../../../shared/pipeline/vault.ts";
+import type { RdbIndex } from "../../../shared/rdb/border.ts";
+import { checked } from "../../../shared/rdb/check.ts";
 import { factsOf } from "../../../shared/rdb/facts.ts";
+import type { RdbSummary } from "../../../shared/rdb/summary.ts";
 import { command } from "../command.ts";
 import { metered } from "../meter.ts";
 import { readBackupName } from "../names.ts";
@@ -25,30 +28,45 @@ export const check = command({
       throw new StatusError("FAILED_PRECONDITION", `${name} cannot be checked: ${reason}`);
     }
     await assertManifest(backup, ports.objects, session.signal);
-    for (const file of backup.backupFiles) await checkFile(backup, file, ports.objects, session);
+    for (const shard of storedShards(backup)) await checkShard(shard, backup.bucket, ports.objects, session);
     const { totalSizeBytes, backupFiles } = backup;
     const result = { backup: name, result: "ok", fileCount: backupFiles.length, totalSizeBytes };
     session.print(result, described(result));
   },
 });
 
-async function checkFile(backup: Backup, file: BackupFile, objects: Objects, session: Session): Promise<void> {
-  const { fileName } = file;
-  const stored = await storedFile(backup, file, objects);
-  session.say(`reading ${fileName}, ${sizeText(stored.sizeBytes)}`);
-  const found = factsOf(await readWhole(stored, objects, session));
+/** The file is what was recorded, and the index beside it is the one that its bytes make. */
+async function checkShard(
+  { backupFile, file, index: beside }: StoredShard,
+  bucket: string,
+  objects: Objects,
+  session: Session,
+): Promise<void> {
+  const stored = await storedAs(file, bucket, objects);
+  const index = beside && (await readIndex(beside, bucket, file.sizeBytes, objects, session.signal));
+  session.say(`reading ${backupFile.fileName}, ${sizeText(stored.sizeBytes)}`);
+  const verdict = await readWhole(stored, index?.borderBytes, objects, session);
+  const found = factsOf(verdict.summary);
   for (const [fact, value] of Object.entries(found))
-    if (!isDeepStrictEqual(file[fact as keyof typeof found], value))
-      throw new StatusError(
-        "DATA_LOSS",
-        `gs://${stored.bucket}/${stored.object}: its ${fact} is not what was recorded`,
-      );
+    if (!isDeepStrictEqual(backupFile[fact as keyof typeof found], value))
+      throw damaged(`gs://${bucket}/${file.object}: its ${fact} is not what was recorded`);
+  if (beside !== undefined && !isDeepStrictEqual(verdict.index, index))
+    throw damaged(`gs://${bucket}/${beside.object} is not the index of its file`);
 }
 
+const damaged = (message: string): StatusError => new StatusError("DATA_LOSS", message);
+
 /** Every byte, its checksums compared; an error names the object. */
-async function readWhole(stored: ObjectInfo, objects: Objects, session: Session) {
+async function readWhole(stored: ObjectInfo, borderBytes: number | undefined, objects: Objects, session: Session) {
+  let verdict: { summary: RdbSummary; index: RdbIndex } | undefined;
+  const bytes = metered(objects.read(stored, {}, session.signal), stored.sizeBytes, session);
+  const onVerdict = (summary: RdbSummary, index: RdbIndex) => {
+    verdict = { summary, index };
+  };
   try {
-    return await checkRdb(metered(objects.read(stored, {}, session.signal), stored.sizeBytes, session));
+    for await (const _ of checked(bytes, onVerdict, { borderBytes }));
+    if (verdict === undefined) throw new StatusError("INTERNAL", "it ended without a verdict");
+    return verdict;
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     const { code, message, offset } = error;
