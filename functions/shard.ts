@@ -17,8 +17,8 @@ export interface Taking {
   work: Work<"shard.v1.requested">;
   instance: Instance;
   task: ShardTask;
-  /** Hears of whom it is taken, before the first byte. */
-  onSource(source: ShardSource): void;
+  /** Hears which node broke down while it was read. */
+  onBroken(node: string): void;
   /** Hears how many bytes of this shard have passed. */
   onBytes(doneBytes: number): void;
 }
@@ -37,8 +37,8 @@ type Origin = Omit<ShardSource, "node"> & Pick<BackupFile, "snapshotStartTime">;
  * and the rest wants another delivery.
  */
 export async function takeShard(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {
-  const { work, instance, task, onSource, onBytes } = taking;
-  const { objects, valkey, clock, settings } = ports;
+  const { work, task, onBytes } = taking;
+  const { objects, clock, settings } = ports;
   const { borderBytes } = settings;
   const object = fileObject(work.data.backup, task.shard);
   const found = await objects.stat(settings.vaultBucket, object);
@@ -46,9 +46,7 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
   if (own !== undefined) return own;
   let verdict: Verdict | undefined;
   let origin: Origin = { snapshotStartTime: timeOf(clock.now()) };
-  const stream = valkey.snapshot(instance, task, signal, (source) => {
-    onSource(source);
-    const { node: _, ...told } = source;
+  const stream = reading(taking, ports, signal, (told) => {
     origin = { ...told, ...origin };
   });
   const bytes = sizeOf(stream, onBytes);
@@ -64,6 +62,28 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
     return await fileOf(stored, taking, verdict, ports, signal);
   } finally {
     await bytes.return(undefined);
+  }
+}
+
+/** The shard's bytes. Who breaks down on the way is told apart from a bucket that takes no more. */
+async function* reading(
+  { work, instance, task, onBroken }: Taking,
+  { valkey, log }: Ports,
+  signal: AbortSignal,
+  onOrigin: (origin: Omit<ShardSource, "node">) => void,
+): AsyncGenerator<Uint8Array> {
+  let source: ShardSource | undefined;
+  try {
+    yield* valkey.snapshot(instance, task, signal, ({ node, ...origin }) => {
+      source = { ...origin, ...(node !== undefined && { node }) };
+      log("INFO", "reading", { backup: work.data.backup, shard: task.shard, node, role: origin.sourceRole });
+      onOrigin(origin);
+    });
+  } catch (error) {
+    if (source === undefined || signal.aborted || !(error instanceof StatusError)) throw error;
+    if (source.node !== undefined) onBroken(source.node);
+    const message = `shard ${task.shard}, read from a ${source.sourceRole}: ${error.message}`;
+    throw new StatusError(error.code, message, { cause: error });
   }
 }
 

@@ -2,7 +2,7 @@ import type { Backup, BackupFile, Instance } from "../shared/backup/backup.ts";
 import { laneKey } from "../shared/backup/lane.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
-import type { Ports, ShardSource } from "../shared/pipeline/ports.ts";
+import type { Ports } from "../shared/pipeline/ports.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
 import { verdictOn } from "../shared/pipeline/verdict.ts";
 import { withinTime } from "../shared/pipeline/within-time.ts";
@@ -38,11 +38,14 @@ export const snapshot = step<"shard.v1.requested", Course>({
     const grown = files.reduce(withFile, draft);
     change.put(data.backup, grown);
     for (const error of [lastError, failure]) if (error !== undefined) change.tell(error);
-    const lane = { ...data, shards: rest, round: (data.round ?? 0) + 1, avoid };
+    const lane = { ...data, shards: rest, round: (data.round ?? 0) + 1, avoid: avoid.slice(-mostAvoided) };
     if (rest.length > 0) change.ask("shard.v1.requested", lane, laneKey(lane));
     else if (isComplete(grown)) change.ask("seal.v1.requested", { backup: data.backup });
   },
 });
+
+/** As many as the event takes; the last ones say most. */
+const mostAvoided = 100;
 
 /** Of a delivery's time, in milliseconds: what its commit may take, so that what it has won is not lost with it. */
 const commitTime = 30_000;
@@ -83,22 +86,14 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
   return async (shard: number, avoid: Set<string>, before: readonly BackupFile[], signal: AbortSignal) => {
     const doneBytes = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    let node: string | undefined;
     const taking = {
       work,
       instance: instance.data,
       task: { ...draft?.data.shards?.[shard], shard, avoid: [...avoid] },
-      onSource: (source: ShardSource) => {
-        node = source.node;
-      },
+      onBroken: (node: string) => avoid.add(node),
       onBytes: (bytes: number) => work.progress(doneBytes + bytes),
     };
-    try {
-      return await takeShard(taking, ports, signal);
-    } catch (error) {
-      if (node !== undefined && !signal.aborted) avoid.add(node);
-      throw error;
-    }
+    return await takeShard(taking, ports, signal);
   };
 }
 

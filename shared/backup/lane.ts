@@ -31,21 +31,25 @@ export function lanesOf(sites: readonly Site[], most: number): number[][] {
 const shortest = (lanes: number[][]): number[] =>
   lanes.reduce((found, lane) => (lane.length < found.length ? lane : found), lanes[0] ?? []);
 
-/** The same lanes, their shards in such an order that those at the same place stand in different zones. */
+/**
+ * The same lanes, their shards in such an order that those at the same place stand in different zones: each takes a zone that is least
+ * busy there, and of several the one whose turn it is, which is another one for each lane and place.
+ */
 function spread(lanes: readonly number[][], sites: readonly Site[]): number[][] {
+  const zones = [...new Set(sites.map(({ zone }) => zone))].sort();
   const left = lanes.map((lane) => [...lane].sort((a, b) => a - b));
   const ordered = lanes.map((): number[] => []);
-  const zoneOf = (shard: number): string => sites[shard]?.zone ?? "";
-  while (left.some((lane) => lane.length > 0)) {
-    const busy = new Map<string, number>();
+  const zoneOf = (shard: number): number => zones.indexOf(sites[shard]?.zone);
+  for (let place = 0; left.some((lane) => lane.length > 0); place++) {
+    const busy = zones.map(() => 0);
     for (const [at, lane] of left.entries()) {
-      const [first] = [...lane.keys()].sort(
-        (a, b) => (busy.get(zoneOf(lane[a] ?? 0)) ?? 0) - (busy.get(zoneOf(lane[b] ?? 0)) ?? 0) || a - b,
-      );
-      const [shard] = first === undefined ? [] : lane.splice(first, 1);
+      const turn = (zone: number): number => (((zone - at - place) % zones.length) + zones.length) % zones.length;
+      const rank = (shard: number): number => (busy[zoneOf(shard)] ?? 0) * zones.length + turn(zoneOf(shard));
+      const [shard] = [...lane].sort((a, b) => rank(a) - rank(b) || a - b);
       if (shard === undefined) continue;
+      lane.splice(lane.indexOf(shard), 1);
       ordered[at]?.push(shard);
-      busy.set(zoneOf(shard), (busy.get(zoneOf(shard)) ?? 0) + 1);
+      busy[zoneOf(shard)] = (busy[zoneOf(shard)] ?? 0) + 1;
     }
   }
   return ordered;

@@ -14,7 +14,7 @@ export interface ShardNode {
   /** The history of changes, and how far this node knows it. */
   replicationId: string;
   replicationOffset: number;
-  /** A child process saves or rewrites already: another snapshot waits for it, or forks beside it. */
+  /** A child process saves or rewrites already, here or beside it on its host: another snapshot waits for it, or forks besides. */
   isForking: boolean;
   /** Commands a second. */
   load: number;
@@ -39,7 +39,7 @@ const lagStepBytes = 64 * 1024;
 
 /**
  * The nodes of one shard that its snapshot may be taken of, the best first: replicas in sync before the primary, those that failed
- * last; then the planned one, those without a fork under way, with less lag, with less load. UNAVAILABLE: none is fit now.
+ * last; then those without a fork under way, the planned one, those with less lag, with less load. UNAVAILABLE: none is fit now.
  * FAILED_PRECONDITION: the policy wants a replica and there is none. `name`: of the shard, as errors name it.
  */
 export function sourcesOf<T extends ShardNode>(nodes: readonly T[], choice: Choice, name: string): T[] {
@@ -57,8 +57,8 @@ export function sourcesOf<T extends ShardNode>(nodes: readonly T[], choice: Choi
   const rank = (node: T): number[] => [
     avoid.includes(node.node) ? 1 : 0,
     node.role === "PRIMARY" ? 1 : 0,
-    node.node === planned ? 0 : 1,
     node.isForking ? 1 : 0,
+    node.node === planned ? 0 : 1,
     Math.floor(lagOf(node, primary) / lagStepBytes),
     node.load,
   ];

@@ -18,7 +18,10 @@ export interface SettledShard {
  * serves. FAILED_PRECONDITION: slots are moving.
  */
 export function settled(name: string, shard: ClusterShard, nodes: NodeState[]): SettledShard {
-  const primary = nodes.find((node): node is SettledShard["primary"] => node.own?.isPrimary === true);
+  // One that was away while another took over may not have heard of it yet.
+  const [primary] = nodes
+    .filter((node): node is SettledShard["primary"] => node.own?.isPrimary === true)
+    .sort((one, other) => other.own.epoch - one.own.epoch);
   if (primary === undefined || primary.isLoading)
     throw new StatusError("UNAVAILABLE", `${name} has no primary that answers: a failover may be under way`);
   const { own, address } = primary;

@@ -4,7 +4,7 @@ import { sourcesOf } from "../backup/source-node.ts";
 import { StatusError } from "../error.ts";
 import type { ShardSource, ShardTask } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
-import { clusterMap } from "./cluster-map.ts";
+import { type ClusterShard, clusterMap } from "./cluster-map.ts";
 import { moved, type SettledShard, settled } from "./cluster-shard.ts";
 import { askState, askStates, type NodeState } from "./node-state.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
@@ -49,7 +49,8 @@ export async function* shardSnapshot(
     } catch (error) {
       await stream.return();
       signal.throwIfAborted();
-      if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
+      // UNKNOWN: what a server answers that cannot fork, for one.
+      if (!(error instanceof StatusError) || !["UNAVAILABLE", "UNKNOWN"].includes(error.code)) throw error;
       failure ??= error;
       continue;
     }
@@ -80,7 +81,7 @@ export async function clusterSources(
   const name = shardName(instance, task.shard);
   const found = task.slots === undefined ? map[task.shard] : map.find(({ slots }) => slots === task.slots);
   if (found === undefined) throw moved(name, task.slots ?? "of its number", map.map(({ slots }) => slots).join(", "));
-  const shard = settled(name, found, await askStates(found.nodes, signal));
+  const shard = settled(name, found, await askWithNeighbours(found, map, signal));
   const { source: policy = "PREFER_REPLICA" } = instance;
   const { replicationId, replicationOffset } = shard.primary;
   return {
@@ -97,6 +98,24 @@ export async function clusterSources(
       await confirmed(shard, signal);
     },
   };
+}
+
+/** The nodes of a shard. The plan keeps forks apart on a host; who is met here in place of a planned node was in no plan. */
+async function askWithNeighbours(
+  { nodes }: ClusterShard,
+  map: readonly ClusterShard[],
+  signal: AbortSignal,
+): Promise<NodeState[]> {
+  const own = new Set(nodes.map(({ id }) => id));
+  const hosts = new Set(nodes.map(({ address }) => address.host));
+  const neighbours = map
+    .flatMap((shard) => shard.nodes)
+    .filter(({ id, address }) => !own.has(id) && hosts.has(address.host));
+  const states = await askStates([...nodes, ...neighbours], signal);
+  const busy = new Set(states.filter(({ isForking }) => isForking).map(({ address }) => address.host));
+  return states
+    .filter(({ node }) => own.has(node))
+    .map((state) => ({ ...state, isForking: busy.has(state.address.host) }));
 }
 
 /** The sources of a server without cluster mode: it is what it is, and nothing can move away from it. */

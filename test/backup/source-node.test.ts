@@ -50,9 +50,14 @@ describe("the source of a shard", () => {
   });
 
   it("is the one that was planned among its equals, but not a primary before a replica", () => {
-    const nodes = [primary, replica("a"), replica("b", { load: 99, isForking: true })];
+    const nodes = [primary, replica("a"), replica("b", { load: 99 })];
     expect(names(nodes, { planned: "b" })).toEqual(["b", "a", "p"]);
     expect(names(nodes, { planned: "p" })).toEqual(["a", "b", "p"]);
+    expect(names([primary, replica("a"), replica("b", { isForking: true })], { planned: "b" })).toEqual([
+      "a",
+      "b",
+      "p",
+    ]);
   });
 
   it("is one that has not failed, be it the primary", () => {

@@ -121,6 +121,25 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a backup of a cluster in one lane",
+    async prepare(world) {
+      await withSource(world);
+      const server = world.valkey.servers.get("127.0.0.1:7001");
+      if (server !== undefined)
+        server.layout = ["0-8191", "8192-16383"].map((slots, n) => ({ slots, node: `node-${n}`, host: `10.0.0.${n}` }));
+      await age<Instance>(world, instanceName("orders"), { mode: "CLUSTER", maxParallelShards: 1 });
+    },
+    begin: { "backup.v1.requested": { instance: "orders", backupId: "nightly", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+      expect((await theBackup(world))?.backupFiles.map(({ slots, sourceRole }) => [slots, sourceRole])).toEqual([
+        ["0-8191", "PRIMARY"],
+        ["8192-16383", "PRIMARY"],
+      ]);
+    },
+  },
+  {
     name: "a final backup that takes the instance away",
     async prepare(world) {
       await withSource(world);

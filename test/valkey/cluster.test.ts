@@ -126,6 +126,8 @@ describe("a cluster with replicas", () => {
   it("is refused where a slot was here for a while, though it is gone before the file begins", async () => {
     const [here, there] = [await idOf(primaryOf(1)), await idOf(primaryOf(0))];
     const both = [primaryOf(0), primaryOf(1)];
+    // Who holds the highest epoch imports without a new one.
+    await send(primaryOf(1), ["CLUSTER", "BUMPEPOCH"]);
     const file = overtaken(await planned(1), async () => {
       await send(primaryOf(1), ["CLUSTER", "SETSLOT", 7, "IMPORTING", there]);
       for (const node of both) await send(node, ["CLUSTER", "SETSLOT", 7, "NODE", here]);
@@ -147,6 +149,27 @@ describe("a cluster with replicas", () => {
     ])
       await expect(sources.confirm(replica, history)).rejects.toThrow("no longer in sync");
   });
+});
+
+describe("a cluster that moves slots by itself (9.1)", () => {
+  it("is refused where slots of the plan have arrived elsewhere", async () => {
+    await using moving = await startCluster({ version: "9.1", shards: 2 });
+    const [from, to] = moving.shards.map(({ primary }) => primary.endpoint);
+    const at = instanceAt(moving.endpoint, { mode: "CLUSTER" });
+    const task = await planned(0, at);
+    const sources = await clusterSources(at, await entriesOf(at, async () => ""), task, calm());
+    await send(from ?? "", ["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 99, "NODE", await idOf(to ?? "")]);
+    await until(async () => String(await send(to ?? "", ["CLUSTER", "NODES"])).includes(" 0-99 "));
+    const file = collect(shardSnapshot(sources, calm(), {}));
+    await expect(file).rejects.toMatchObject({
+      message: expect.stringMatching(/slots (are moving|have moved)|changed hands/),
+    });
+    await until(async () => {
+      const failure = await taken(task, at).catch((error) => error);
+      expect(failure).toBeInstanceOf(Error);
+      return failure.code === "FAILED_PRECONDITION";
+    });
+  }, 60_000);
 });
 
 /** The last: it ends nodes. */
