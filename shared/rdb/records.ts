@@ -16,10 +16,14 @@ export type RecordsOptions = {
 };
 
 /**
- * What is read at once. Entries of a few kilobytes die within a young generation of 1 MB; those of a large chunk outlive it, and
- * collecting them takes a fourth of a load's time.
+ * How many entries there should be at a time: so few die within a young generation of 1 MB. Those of a large chunk outlive it,
+ * and collecting them takes a fourth of a load's time.
  */
-const pieceBytes = 8_192;
+const fewEntries = 32;
+
+/** Bounds of what is read at once to get so many; what is cut by its end has to be copied. */
+const leastBytes = 4_096;
+const mostBytes = 1_048_576;
 
 /**
  * The keys and functions of a file in the order of the file, in batches. Keys, values and code may be views of the chunk
@@ -34,12 +38,16 @@ export async function* records(
 ): AsyncGenerator<RdbEntry[], void, undefined> {
   const limit = limitBytes === undefined ? {} : { limitBytes };
   const reader = new RdbReader({ entries: true, stretch, checkpointBytes, ...limit });
+  let pieceBytes = 2 * leastBytes;
   for await (const chunk of source) {
     // A Buffer makes its views of Buffers, which take four times as long.
     const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    for (let at = 0; at < bytes.length; at += pieceBytes) {
+    for (let at = 0; at < bytes.length; ) {
       reader.write(bytes.subarray(at, at + pieceBytes));
+      at += pieceBytes;
       const entries = reader.takeEntries();
+      if (entries.length > 2 * fewEntries) pieceBytes = Math.max(leastBytes, pieceBytes / 2);
+      else if (entries.length < fewEntries / 2) pieceBytes = Math.min(mostBytes, pieceBytes * 2);
       if (entries.length > 0) yield entries;
       const checkpoint = reader.takeCheckpoint();
       if (checkpoint !== undefined) onCheckpoint?.(checkpoint);
