@@ -9,6 +9,8 @@ const scanGrants = "+ping +info +scan +dump +pexpiretime +multi +exec +select +f
 const scanCommands = ["SCAN", "DUMP", "SELECT", "FUNCTION DUMP", "READONLY"];
 /** The commands and keys that a restore needs besides. */
 const restoreGrants = "+restore +select +function|load +client|setname +client|list +client|kill ~*";
+/** What both need in a cluster. */
+const clusterGrants = "+cluster|shards +cluster|slots +asking";
 
 /** What the codes of Valkey's error replies mean to an operator. `%s` stands for the endpoint. */
 const replies: Record<string, [Code, string]> = {
@@ -60,7 +62,7 @@ function missingPermission({ endpoint, user }: Address, command: string, text: s
   return new StatusError(
     "PERMISSION_DENIED",
     `the ACL of user ${user} at ${endpoint} lacks ${lacks}: ` +
-      `ACL SETUSER ${user} ${grants} (and to restore: ${restoreGrants})`,
+      `ACL SETUSER ${user} ${grants} (and to restore: ${restoreGrants}; in a cluster also ${clusterGrants})`,
   );
 }
 

@@ -1,4 +1,4 @@
-import { createReadStream, fsyncSync, openSync, writeFileSync } from "node:fs";
+import { fsyncSync, openSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileSource } from "../../infra/cli/file-source.ts";
 import type { Backup, RdbFacts } from "../../shared/backup/backup.ts";
@@ -8,6 +8,7 @@ import { decideAll } from "../../shared/pipeline/catalogue.ts";
 import { check, checked } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
+import { loadFile } from "./load.ts";
 import { peakOf } from "./peak.ts";
 
 /**
@@ -39,21 +40,7 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
 
   async load(endpoint = "", file = "", factsFile = "") {
     const facts = JSON.parse(await readFile(factsFile, "utf8")) as RdbFacts;
-    const source = {
-      facts,
-      read: ({ start, end = Number.POSITIVE_INFINITY }: { start: number; end?: number }) =>
-        createReadStream(file, { start, end: end - 1, highWaterMark: 1 << 20 }),
-    };
-    const options = {
-      operation: "bench",
-      part: 0,
-      epoch: 1,
-      confirm: async () => undefined,
-      replace: false,
-      now: () => Date.now(),
-      withFunctions: true,
-    };
-    return await valkey.load(instanceAt(endpoint), source, options, calm);
+    return await loadFile(valkey, { endpoint, file, facts });
   },
 
   /** How many shards a cluster has; every node of it is asked. */
