@@ -117,6 +117,19 @@ describe("a load into a cluster", () => {
     expect((await neighbour).databases).toEqual({ 0: { keys: 20_000, expires: 6_667 } });
   });
 
+  it("asks for its lease once, when it has its name at every node and has written nothing", async () => {
+    const seen: unknown[] = [];
+    const confirm = async () => {
+      for (const endpoint of primariesOf(cluster)) {
+        const clients = String(await send(endpoint, ["CLIENT", "LIST"]));
+        seen.push([clients.match(/(?<=name=)valkeep-\S*/g), await send(endpoint, ["DBSIZE"])]);
+      }
+    };
+    await loadInto(cluster, file, { confirm, epoch: 2 });
+    const atEach = [["valkeep-restore-7-0-2"], 0];
+    expect(seen).toEqual([atEach, atEach, atEach]);
+  });
+
   it("feeds the other nodes while one of them takes nothing", async () => {
     const many = await randomKeys(15_000, 1_000);
     const [one = "", two = "", slow = ""] = primariesOf(cluster);
