@@ -115,19 +115,21 @@ async function write(
 ): Promise<Pick<Merged, "created" | "replaced" | "changed"> & Pick<UndoResult, "written">> {
   const counts = { created: 0, replaced: 0, changed: 0 };
   const records = new Map(wanted.map(({ key, record }) => [hex(key), record]));
-  const exchanges = entries.map(({ key, old }) => ({ key, from: old, to: records.get(hex(key)) }));
-  // One whose time has come since the list was written is not restored.
+  const exchanges = entries.map(({ key, old, new: wanted }) => {
+    return { key, from: old, to: records.get(hex(key)), new: wanted };
+  });
+  // One whose time has come since the list was written is not restored; an earlier attempt may have done so in time.
   const due = exchanges.filter(({ to }) => to !== undefined);
   const operation = work.operation.slice("operations/".length);
   const attempt = { operation, part: 0, epoch: work.epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
   const results = due.length === 0 ? [] : await target.exchange(due, { ...attempt, database: selection.database });
   const written = exchanges.map((one) => {
     const result = one.to === undefined ? undefined : results.shift();
-    if (result === undefined) return null;
+    if (result === undefined) return one.new;
     if (result.outcome !== "CHANGED") counts[one.from === undefined ? "created" : "replaced"]++;
     else if (request.conflictPolicy === "FAIL") throw conflict(work);
     else counts.changed++;
-    return (result.outcome === "CHANGED" ? undefined : result.state) ?? null;
+    return result.outcome === "CHANGED" ? null : (result.state ?? one.new);
   });
   return { ...counts, written };
 }

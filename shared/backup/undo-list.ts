@@ -64,7 +64,7 @@ export function parseUndoList(bytes: Uint8Array, object: string): UndoList {
 /** What came of a group. */
 export interface UndoResult {
   merged: Merged;
-  /** For each entry of the list: the key as the target has had it from then on; `null` where it was not written, or is gone. */
+  /** For each entry of the list: the key as the target has had it from then on; `null` where somebody else had it first. */
   written: (KeyState | null)[];
 }
 

@@ -6,6 +6,9 @@ const backupGrants = "+ping +info +psync +replconf +function|stats";
 /** The commands and keys that a restore needs besides. */
 const restoreGrants = "+restore +select +function|load +client|setname +client|list +client|kill ~*";
 
+/** The commands that single keys need in an instance that is in use. */
+const keyGrants = "+dump +pexpiretime +watch +unwatch +multi +exec +del";
+
 /** What the codes of Valkey's error replies mean to an operator. `%s` stands for the endpoint. */
 const replies: Record<string, [Code, string]> = {
   WRONGPASS: ["UNAUTHENTICATED", "%s refuses the user name or password: check --auth-user and --auth-secret"],
@@ -53,7 +56,7 @@ function missingPermission({ endpoint, user }: Address, command: string, text: s
   return new StatusError(
     "PERMISSION_DENIED",
     `the ACL of user ${user} at ${endpoint} lacks ${lacks}: ` +
-      `ACL SETUSER ${user} ${backupGrants} (and to restore: ${restoreGrants})`,
+      `ACL SETUSER ${user} ${backupGrants} (and to restore: ${restoreGrants}; single keys into a live instance: ${keyGrants})`,
   );
 }
 

@@ -204,8 +204,9 @@ describe("a restore of single keys", () => {
     const operation = await askKeys(world, "user:42:*", { conflictPolicy: "REPLACE", execute: true });
     expect(operation.response).toMatchObject({ created: 0, replaced: 0, identical: 1, changed: 2 });
     expect(heldBy(world)).toMatchObject({ [`0:${secret}`]: { text: "newer" }, "0:user:42:gone": { text: "newer" } });
-    const { response } = await undo(world, operation);
-    expect(response).toMatchObject({ restored: 0, deleted: 0, changed: 2 });
+    const { response } = await undo(world, operation, { force: true });
+    expect(response).toMatchObject({ restored: 0, deleted: 0, already: 0, changed: 0 });
+    expect(heldBy(world)).toMatchObject({ [`0:${secret}`]: { text: "newer" }, "0:user:42:gone": { text: "newer" } });
   });
 
   it("under FAIL is refused where a key appears after the look, and says how to take back what was written", async () => {
@@ -366,6 +367,20 @@ describe("an undo", () => {
     expect((await undo(world, operation, forced)).response).toMatchObject({ restored: 1, changed: 0, already: 1 });
     expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 1, changed: 0 });
     expect(heldBy(world)[`0:${secret}`]?.text).toBe("live");
+  });
+
+  it("puts back what was there before a key that has expired since, and lets go what would have expired itself", async () => {
+    const soon = Date.UTC(2026, 0, 1) + 3_600_000;
+    const keys = ["user:1", "user:2"].map((name) => ({ name, text: "old", expireTimeMs: soon }));
+    world = await withLive(keys, [
+      { name: "user:1", text: "live" },
+      { name: "user:2", text: "live", expireTimeMs: soon + 1 },
+    ]);
+    operation = await askKeys(world, "user:*", request);
+    await world.clock.advance(2 * 3_600_000);
+    liveServer(world).shards[0]?.clear();
+    expect((await undo(world, operation)).response).toMatchObject({ restored: 1, already: 1, changed: 0 });
+    expect(heldBy(world)).toEqual({ "0:user:1": { text: "live", expireTimeMs: -1 } });
   });
 
   it("done a second time finds nothing to do", async () => {
