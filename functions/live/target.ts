@@ -22,7 +22,7 @@ export interface LiveTarget {
   exchange(exchanges: readonly Exchange[], options: ExchangeOptions): Promise<Exchanged[]>;
 }
 
-/** `keysPerSecond`: as many looks and as many writes as that, and no more than one second's worth at once. */
+/** `keysPerSecond`: looks and writes together, and no more than one second's worth at once. */
 export function liveTarget(
   instance: Instance,
   database: number,
