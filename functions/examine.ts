@@ -35,10 +35,11 @@ export async function examine(
 ): Promise<Examined> {
   const target = await valkey.describe(instance, signal);
   const files = found.map(({ file }) => file);
+  const slots = found.map((one) => one.slots);
   const { functionLibraries = [] } = target;
   const shardCount = target.mode === instance.mode ? await valkey.shardCount(instance, signal) : undefined;
   const libraries = functionLibraries.length > 0 ? await librariesOf(files[0], objects, signal) : undefined;
-  const checks = preflight({ files, libraries, wanted, registered: instance, allowShrink, target, shardCount });
+  const checks = preflight({ files, slots, libraries, wanted, registered: instance, allowShrink, target, shardCount });
   const failed = checks.filter(({ result }) => result === "FAIL").map((check) => check.name);
   log("INFO", "examined", { instance: instance.name, failed });
   const lanes = maxParallelLoads ?? lanesInto(shardCount ?? 1);

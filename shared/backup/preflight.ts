@@ -10,11 +10,14 @@ import {
   checkVersion,
 } from "./compatibility.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
+import { checkSlots } from "./slots.ts";
 import type { Target } from "./target.ts";
 
 /** All that a preflight looks at. */
 export interface Preflight {
   files: readonly RdbFacts[];
+  /** Of each file the slots of the shard that it was taken of, where a manifest tells. */
+  slots?: readonly (string | undefined)[];
   /** The names of the function libraries that will be loaded, where somebody has looked. */
   libraries?: readonly string[] | undefined;
   /** The Backup's; absent for files from a bucket, which prescribe none. */
@@ -31,6 +34,7 @@ export interface Preflight {
 /** Whether these files can be loaded into this target: every check, those that pass too, with what was expected and found. */
 export function preflight({
   files,
+  slots = [],
   libraries,
   wanted,
   registered,
@@ -47,6 +51,7 @@ export function preflight({
     modules: checkModules(files, target),
     functions: checkFunctions(files, libraries, target),
     databases: checkDatabases(files, target),
+    slots: checkSlots(slots),
     record: checkRecord(files, target),
     memory: checkMemory(files, target),
     eviction: checkEviction(files, target),

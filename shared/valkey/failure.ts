@@ -5,6 +5,8 @@ import type { Address } from "./address.ts";
 const backupGrants = "+ping +info +psync +replconf +function|stats";
 /** The commands and keys that a restore needs besides. */
 const restoreGrants = "+restore +select +function|load +client|setname +client|list +client|kill ~*";
+/** What both need in a cluster. */
+const clusterGrants = "+cluster|shards +cluster|slots +asking";
 
 /** The commands that single keys need in an instance that is in use. */
 const keyGrants = "+dump +pexpiretime +watch +unwatch +multi +exec +del";
@@ -56,7 +58,8 @@ function missingPermission({ endpoint, user }: Address, command: string, text: s
   return new StatusError(
     "PERMISSION_DENIED",
     `the ACL of user ${user} at ${endpoint} lacks ${lacks}: ` +
-      `ACL SETUSER ${user} ${backupGrants} (and to restore: ${restoreGrants}; single keys into a live instance: ${keyGrants})`,
+      `ACL SETUSER ${user} ${backupGrants} (and to restore: ${restoreGrants}; ` +
+      `single keys into a live instance: ${keyGrants}; in a cluster also ${clusterGrants})`,
   );
 }
 

@@ -4,6 +4,7 @@ import { fileSource } from "../../infra/cli/file-source.ts";
 import type { RdbFacts } from "../../shared/backup/backup.ts";
 import { newInstance } from "../../shared/backup/instance.ts";
 import { decideAll } from "../../shared/pipeline/catalogue.ts";
+import type { LoadStretch } from "../../shared/pipeline/ports.ts";
 import { check, checked } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
@@ -11,7 +12,7 @@ import { peakOf } from "./peak.ts";
 
 /**
  * One job of ours, without the pipeline around it, in a process of its own, as the programs that it is compared with:
- * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`, `job.ts decide INSTANCES
+ * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json [PART STRETCH]`, `job.ts decide INSTANCES
  * BACKUPS`. Prints what it measured as JSON.
  */
 export interface Measured<T> {
@@ -40,23 +41,25 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
     return sizeBytes;
   },
 
-  async load(endpoint = "", file = "", factsFile = "") {
+  async load(endpoint = "", file = "", factsFile = "", part = "0", stretch = "") {
     const facts = JSON.parse(await readFile(factsFile, "utf8")) as RdbFacts;
     const source = {
       facts,
+      ...(stretch !== "" && { stretch: JSON.parse(stretch) as LoadStretch }),
       read: ({ start, end = Number.POSITIVE_INFINITY }: { start: number; end?: number }) =>
         createReadStream(file, { start, end: end - 1, highWaterMark: 1 << 20 }),
     };
     const options = {
       operation: "bench",
-      part: 0,
+      part: Number(part),
       epoch: 1,
       confirm: async () => undefined,
       replace: false,
       now: () => Date.now(),
       withFunctions: true,
     };
-    return await valkey.load(instanceAt(endpoint), source, options, calm);
+    const { mode } = await valkey.describe(instanceAt(endpoint), calm);
+    return await valkey.load({ ...instanceAt(endpoint), mode }, source, options, calm);
   },
 
   /** How many backups of a fleet a sweep that looks at everything would keep, expire and so on. */

@@ -31,6 +31,15 @@ export const create = command({
     },
     "dry-run": { type: "boolean", help: "only check whether it would go, and show each check" },
     "allow-shrink": { type: "boolean", help: "take a target that is smaller than the backup's" },
+    "max-parallel-loads": {
+      type: "string",
+      value: "COUNT",
+      help: "load so many parts at once, 1 to 100; 4 for each shard of the target and at most 32 where absent",
+      read(text) {
+        if (/^([1-9]\d?|100)$/.test(text)) return text;
+        throw new StatusError("INVALID_ARGUMENT", `expected a number from 1 to 100, found ${text.slice(0, 20)}`);
+      },
+    },
     ...liveFlags,
     ...accessFlags,
     ...shapeFlags,
@@ -58,6 +67,7 @@ export const create = command({
       ...{ instance, ...source },
       ...(flags["dry-run"] && { dryRun: true }),
       ...(flags["allow-shrink"] && { allowShrink: true }),
+      ...(flags["max-parallel-loads"] !== undefined && { maxParallelLoads: Number(flags["max-parallel-loads"]) }),
     };
     const name = await submit(ports, "restore.v1.requested", data, decide);
     if (outcome !== undefined) session.say(outcome);
