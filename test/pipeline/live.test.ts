@@ -244,6 +244,36 @@ describe("a restore of single keys", () => {
     expect(heldBy(world)).toEqual(before);
   });
 
+  it.each([
+    ["twice at once", { isTwice: true }],
+    ["once in vain", { isForgetful: true }],
+  ])("comes to the same when each of many messages comes %s", async (_, manner) => {
+    const many = Array.from({ length: 70 }, (__, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(many, [
+      { name: "many:3", text: "live" },
+      { name: "theirs", text: "live" },
+    ]);
+    const before = heldBy(world);
+    const selection = await patternIn(world, "many:*");
+    const policy = { conflictPolicy: "REPLACE", maxKeysPerSecond: 1, execute: true };
+    const data = { instance: "copy", backup: nightly, selection, ...policy, requestId: "r1" };
+    await world.events.publish({ type: "selection.v1.requested", data, attributes: {} });
+    await world.settle(manner);
+    const [operation] = await operationsOf(world, "restore");
+    expect([operation?.error, operation?.response]).toEqual([
+      undefined,
+      expect.objectContaining({ matched: 70, created: 69, replaced: 1, identical: 0, skipped: 0, changed: 0 }),
+    ]);
+    await world.events.publish({
+      type: "undo.v1.requested",
+      data: { restore: operation?.name, maxKeysPerSecond: 1, execute: true },
+      attributes: {},
+    });
+    await world.settle(manner);
+    expect((await operationsOf(world, "undo"))[0]?.error).toBeUndefined();
+    expect(heldBy(world)).toEqual(before);
+  });
+
   it("takes files in a bucket too", async () => {
     const gcsSourceUris = [`gs://${vault}/${nightly}/0.rdb`];
     const selection = await patternIn(world, "user:7:*");
