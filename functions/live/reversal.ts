@@ -20,8 +20,10 @@ export interface Undone {
   changed: number;
 }
 
+/** Before anything was taken back. */
 export const nothing: Undone = { restored: 0, deleted: 0, already: 0, changed: 0 };
 
+/** Counts added up. */
 export const plus = (one: Undone, other: Undone): Undone => ({
   restored: one.restored + other.restored,
   deleted: one.deleted + other.deleted,

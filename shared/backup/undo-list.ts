@@ -68,8 +68,10 @@ export interface UndoResult {
   written: (KeyState | null)[];
 }
 
+/** The result as it is stored. */
 export const undoResultBytes = (result: UndoResult): Uint8Array => Buffer.from(JSON.stringify(result));
 
+/** DATA_LOSS names the object. */
 export const parseUndoResult = (bytes: Uint8Array, object: string): UndoResult => parsed(undoResult, bytes, object);
 
 /** The pattern that a selection's object holds: `{"keys":"user:42:*"}`. */

@@ -177,6 +177,25 @@ describe("a restore of single keys", () => {
     expect(heldBy(world)).toEqual(before);
   });
 
+  it("that was cut off keeps a key that it may have written itself within reach of a forced undo", async () => {
+    const before = heldBy(world);
+    const { exchange } = world.ports.valkey;
+    let isCut = false;
+    world.ports.valkey.exchange = async (...args) => {
+      const results = await exchange(...args);
+      if (isCut) return results;
+      isCut = true;
+      // As if the server had laid the value down in another way.
+      put(liveServer(world), [{ name: secret, text: "old, in other bytes" }]);
+      throw new StatusError("UNAVAILABLE", "the answer was lost");
+    };
+    const operation = await askKeys(world, "user:42:*", { conflictPolicy: "REPLACE", execute: true });
+    expect(operation.response).toMatchObject({ created: 1, replaced: 0, changed: 1 });
+    expect((await undo(world, operation)).response).toMatchObject({ deleted: 1, changed: 1 });
+    expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 1 });
+    expect(heldBy(world)).toEqual(before);
+  });
+
   it("does not count what an earlier attempt wrote as a conflict under SKIP", async () => {
     const { exchange } = world.ports.valkey;
     let isCut = false;
