@@ -16,7 +16,7 @@ export const load = step<"part.v1.requested", PartResult>({
 
   async run(work, { store, objects, valkey, clock }, signal) {
     const { part } = work.data;
-    const { target, place, file, stretch } = await partOf(work, store);
+    const { plan, target, place, file, stretch } = await partOf(work, store);
     const startOffset = stretch?.startOffset ?? 0;
     const sizeBytes = (stretch?.endOffset ?? file.sizeBytes) - startOffset;
     const source = {
@@ -34,7 +34,7 @@ export const load = step<"part.v1.requested", PartResult>({
       // What an earlier attempt has written behind its last mark is there.
       replace: work.attempt > 1,
       // Where commands follow, one of them may have kept a key whose time has passed.
-      now: () => (plan?.replays !== undefined && plan.target.suspendsExpiry ? 0 : clock.now()),
+      now: () => (plan.replays !== undefined && plan.target.suspendsExpiry ? 0 : clock.now()),
       // Each library stands in one stretch of the first file.
       withFunctions: place === 0,
       ...markToGoOnFrom(work.resume, stretch),
@@ -65,9 +65,9 @@ async function partOf({ operation, data: { instance, part } }: Work<"part.v1.req
   const plan = found?.data.plan;
   const { file: place = -1, stretch } = plan?.parts[part] ?? {};
   const file = plan?.files[place];
-  if (file === undefined || target === undefined)
+  if (plan === undefined || file === undefined || target === undefined)
     throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${operation} is gone`);
-  return { target: target.data, place, file, stretch };
+  return { plan, target: target.data, place, file, stretch };
 }
 
 type Range = { start: number; end?: number };

@@ -57,14 +57,19 @@ export const merge = step<"merge.v1.requested", Round>({
 });
 
 async function mergeGroup(group: Group, writing: Writing): Promise<Merged> {
-  const { selection, request, work, ports, signal } = writing;
-  const { objects, clock, settings } = ports;
+  const { request, work, ports } = writing;
   const [first] = group.matches;
   if (first === undefined) return nothingMerged;
   const list = undoListObject(work.operation, first.file, first.record.offset);
-  const place = { bucket: settings.vaultBucket, operation: work.operation, list, epoch: work.epoch };
-  const result = await resultOf(place, ports.objects);
-  if (result !== undefined) return result.merged;
+  const place = { bucket: ports.settings.vaultBucket, operation: work.operation, list, epoch: work.epoch };
+  const merged = (await resultOf(place, ports.objects))?.merged ?? (await writeGroup(group, place, writing));
+  if (request.conflictPolicy === "FAIL" && merged.changed > 0) throw conflict(work);
+  return merged;
+}
+
+async function writeGroup(group: Group, place: UndoPlace, writing: Writing): Promise<Merged> {
+  const { selection, request, work, ports, signal } = writing;
+  const { objects, clock } = ports;
   const wanted: { key: Uint8Array; record: KeyRecord }[] = [];
   for (const match of group.matches) {
     const times = { request: Date.parse(work.createTime), now: clock.now() };
@@ -72,13 +77,14 @@ async function mergeGroup(group: Group, writing: Writing): Promise<Merged> {
     if (record !== undefined) wanted.push({ key: match.record.key, record });
   }
   const expired = group.matches.length - wanted.length;
-  const undo = (await existingList(place, objects)) ?? (await prepare(group, wanted, place, writing));
+  const earlier = await existingList(place, objects);
+  const undo = earlier ?? (await prepare(group, wanted, place, writing));
   if (undo.end.offset !== group.mark.offset || undo.end.file !== group.mark.file)
     throw new StatusError(
       "INTERNAL",
-      `gs://${place.bucket}/${list} tells of another group of keys; ${undoAdvice(work)}, and ask for them again`,
+      `gs://${place.bucket}/${place.list} tells of another group of keys; ${undoAdvice(work)}, and ask for them again`,
     );
-  const { written, ...counts } = await write(undo, wanted, writing);
+  const { written, ...counts } = await write(undo, wanted, earlier !== undefined, writing);
   const merged = { ...counts, expired, skipped: undo.skipped, identical: undo.identical };
   if (undo.entries.length > 0) await keepResult({ merged, written }, place, objects, signal);
   return merged;
@@ -108,26 +114,30 @@ async function prepare(
   return await writeList(place, { end: mark, ...counts }, intents, target, files, signal);
 }
 
+/** `isAgain`: an earlier attempt may have written some of it already. */
 async function write(
   { entries }: UndoList,
   wanted: readonly { key: Uint8Array; record: KeyRecord }[],
-  { request, selection, target, work, ports }: Writing,
+  isAgain: boolean,
+  { selection, target, work, ports }: Writing,
 ): Promise<Pick<Merged, "created" | "replaced" | "changed"> & Pick<UndoResult, "written">> {
   const counts = { created: 0, replaced: 0, changed: 0 };
   const records = new Map(wanted.map(({ key, record }) => [hex(key), record]));
-  const exchanges = entries.map(({ key, old }) => ({ key, from: old, to: records.get(hex(key)) }));
-  // One whose time has come since the list was written is not restored.
+  const exchanges = entries.map(({ key, old, new: wanted }) => {
+    return { key, from: old, to: records.get(hex(key)), new: wanted };
+  });
+  // One whose time has come since the list was written is not restored; an earlier attempt may have done so in time.
   const due = exchanges.filter(({ to }) => to !== undefined);
   const operation = work.operation.slice("operations/".length);
   const attempt = { operation, part: 0, epoch: work.epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
   const results = due.length === 0 ? [] : await target.exchange(due, { ...attempt, database: selection.database });
   const written = exchanges.map((one) => {
     const result = one.to === undefined ? undefined : results.shift();
-    if (result === undefined) return null;
-    if (result.outcome !== "CHANGED") counts[one.from === undefined ? "created" : "replaced"]++;
-    else if (request.conflictPolicy === "FAIL") throw conflict(work);
-    else counts.changed++;
-    return (result.outcome === "CHANGED" ? undefined : result.state) ?? null;
+    if (result === undefined) return one.new;
+    counts[result.outcome === "CHANGED" ? "changed" : one.from === undefined ? "created" : "replaced"]++;
+    // What an earlier attempt wrote, and the server laid down in another way, is not known again: it may be ours.
+    if (result.outcome === "CHANGED") return isAgain ? one.new : null;
+    return result.state ?? one.new;
   });
   return { ...counts, written };
 }

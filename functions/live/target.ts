@@ -7,6 +7,9 @@ import { ValueDigest } from "../../shared/rdb/value-digest.ts";
 const keysAtOnce = 1000;
 const groupSeconds = 30;
 
+/** For so many milliseconds a lease that was renewed need not be renewed again: a tenth of what it holds. */
+const confirmedFor = 6_000;
+
 /** So many keys make a group: one has to be done well within a delivery. */
 export const groupSize = (keysPerSecond = keysAtOnce): number => Math.min(keysAtOnce, groupSeconds * keysPerSecond);
 
@@ -19,7 +22,7 @@ export interface LiveTarget {
   exchange(exchanges: readonly Exchange[], options: ExchangeOptions): Promise<Exchanged[]>;
 }
 
-/** `keysPerSecond`: as many looks and as many writes as that, and no more than one second's worth at once. */
+/** `keysPerSecond`: looks and writes together, and no more than one second's worth at once. */
 export function liveTarget(
   instance: Instance,
   database: number,
@@ -29,6 +32,7 @@ export function liveTarget(
 ): LiveTarget {
   const bite = Math.min(keysAtOnce, keysPerSecond ?? keysAtOnce);
   let free = clock.monotonic();
+  let confirmed = Number.NEGATIVE_INFINITY;
 
   /** Slices of what is to be done, each in its time. */
   async function* paced<T>(all: readonly T[]): AsyncGenerator<{ slice: T[]; start: number }> {
@@ -71,8 +75,13 @@ export function liveTarget(
     },
     async exchange(exchanges, options) {
       const outcomes: Exchanged[] = [];
+      const confirm = async (): Promise<void> => {
+        if (clock.monotonic() - confirmed < confirmedFor) return;
+        await options.confirm();
+        confirmed = clock.monotonic();
+      };
       for await (const { slice } of paced(exchanges))
-        outcomes.push(...(await valkey.exchange(instance, slice, options, signal)));
+        outcomes.push(...(await valkey.exchange(instance, slice, { ...options, confirm }, signal)));
       return outcomes;
     },
   };

@@ -47,6 +47,7 @@ export async function resultOf(
   return found && parseUndoResult(await collect(objects.read(found)), found.object);
 }
 
+/** The list that a stored object holds; DATA_LOSS where it is none. */
 export async function readList(found: ObjectInfo, objects: Objects): Promise<UndoList> {
   return parseUndoList(await collect(objects.read(found)), found.object);
 }

@@ -84,6 +84,7 @@ export interface Selection {
   merged: Merged;
 }
 
+/** Before anything was read. */
 export const nothingFound: Found = {
   matched: 0,
   expired: 0,
@@ -95,8 +96,10 @@ export const nothingFound: Found = {
   hasModules: false,
 };
 
+/** Before anything was written. */
 export const nothingMerged: Merged = { created: 0, replaced: 0, identical: 0, skipped: 0, changed: 0, expired: 0 };
 
+/** Where the first file begins. */
 export const firstMark: SelectionMark = { file: 0, offset: 0, database: 0 };
 
 /** Counts added up. */
@@ -112,6 +115,7 @@ export function plus(one: Merged, other: Merged): Merged {
   };
 }
 
+/** Whether a key is as it was, or is as little there as it was; `undefined`: it is not there. */
 export const isSameState = (one: KeyState | undefined, other: KeyState | undefined): boolean =>
   one?.digest === other?.digest && one?.expireTimeMs === other?.expireTimeMs;
 

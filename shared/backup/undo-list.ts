@@ -64,12 +64,14 @@ export function parseUndoList(bytes: Uint8Array, object: string): UndoList {
 /** What came of a group. */
 export interface UndoResult {
   merged: Merged;
-  /** For each entry of the list: the key as the target has had it from then on; `null` where it was not written, or is gone. */
+  /** For each entry of the list: the key as the target has had it from then on; `null` where somebody else had it first. */
   written: (KeyState | null)[];
 }
 
+/** The result as it is stored. */
 export const undoResultBytes = (result: UndoResult): Uint8Array => Buffer.from(JSON.stringify(result));
 
+/** DATA_LOSS names the object. */
 export const parseUndoResult = (bytes: Uint8Array, object: string): UndoResult => parsed(undoResult, bytes, object);
 
 /** The pattern that a selection's object holds: `{"keys":"user:42:*"}`. */

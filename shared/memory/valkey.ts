@@ -1,30 +1,16 @@
 import type { Instance } from "../backup/backup.ts";
 import type { Inspection } from "../backup/health.ts";
-import { isSameState, type KeyState } from "../backup/selection.ts";
 import { ReplicationRefused, StatusError } from "../error.ts";
-import type {
-  DumpPiece,
-  Exchange,
-  Exchanged,
-  ExchangeOptions,
-  Layout,
-  LoadOptions,
-  LoadResult,
-  LoadSource,
-  Server,
-  Valkey,
-} from "../pipeline/ports.ts";
+import type { Layout, LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
 import { libraryNameOf } from "../rdb/function-library.ts";
 import type { Checkpoint } from "../rdb/reader.ts";
 import { records } from "../rdb/records.ts";
 import { markAt, stretchLeft } from "../rdb/stretch.ts";
-import { ValueDigest } from "../rdb/value-digest.ts";
 import { writeRdb } from "../rdb/writer.ts";
+import { dumpOf, exchangeIn, type Key, nameOf } from "./keys.ts";
 import { beginReplay, decodeText, encodeText, endReplay, type MemoryStrings, replay, replayMark } from "./replay.ts";
 import { memoryScan } from "./valkey-scan.ts";
-
-type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
 
 /** One deployment in memory: its shards' keys, by database and key in hex. */
 export interface MemoryServer {
@@ -139,9 +125,9 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
       }
     },
     load: async (instance, source, options, signal) => await loadInto(find(instance), source, options, signal),
-    dump: (instance, database, keys, signal) => dumpOf(find(instance), database, keys, signal),
+    dump: (instance, database, keys, signal) => dumpOf(find(instance).shards[0], database, keys, signal),
     exchange: async (instance, exchanges, options, signal) =>
-      await exchangeIn(find(instance), exchanges, options, signal),
+      await exchangeIn(find(instance).shards[0], exchanges, options, signal),
     beginReplay: (instance, { operation, confirm }) =>
       connected(find(instance), confirm, async (strings) => beginReplay(strings, operation)),
     replayMark: async (instance, operation) => replayMark(stringsOf(find(instance)), operation),
@@ -293,63 +279,6 @@ function put(
   const { keys, expires } = result.databases[db] ?? { keys: 0, expires: 0 };
   result.databases[db] = { keys: keys + 1, expires: expires + (expireTimeMs === -1 ? 0 : 1) };
 }
-
-/** Every value comes in two pieces. */
-async function* dumpOf(
-  { shards }: MemoryServer,
-  database: number,
-  keys: readonly Uint8Array[],
-  signal: AbortSignal,
-): AsyncGenerator<DumpPiece> {
-  for (const [index, key] of keys.entries()) {
-    signal.throwIfAborted();
-    const found = shards[0]?.get(nameOf(database, key));
-    if (found === undefined) continue;
-    const { type, expireTimeMs, value } = found;
-    const magic = "REDIS";
-    yield { index, magic, type, expireTimeMs, bytes: value.subarray(0, 1) };
-    yield { index, magic, type, expireTimeMs, bytes: value.subarray(1) };
-  }
-}
-
-async function exchangeIn(
-  { shards: [shard] }: MemoryServer,
-  exchanges: readonly Exchange[],
-  { database, confirm, now }: ExchangeOptions,
-  signal: AbortSignal,
-): Promise<Exchanged[]> {
-  await confirm();
-  const outcomes: Exchanged[] = [];
-  for (const { key, from, to } of exchanges) {
-    const value = to === undefined ? undefined : await joined(to.value(signal));
-    const name = nameOf(database, key);
-    const found = shard?.get(name);
-    const there = found && stateOf(found);
-    const isGone = typeof from === "object" && from.expireTimeMs !== -1 && from.expireTimeMs <= now();
-    const isAsExpected = from === "ANY" || isSameState(there, from) || (there === undefined && isGone);
-    const isAlready = isSameState(there, to?.state);
-    const outcome = isAlready ? "ALREADY" : isAsExpected ? "DONE" : "CHANGED";
-    outcomes.push({ outcome, state: isAlready || isAsExpected ? to?.state : there });
-    if (isAlready || !isAsExpected) continue;
-    if (to === undefined || value === undefined) shard?.delete(name);
-    else shard?.set(name, { type: to.type, expireTimeMs: to.state.expireTimeMs, value });
-  }
-  return outcomes;
-}
-
-function stateOf({ type, value, expireTimeMs }: Key): KeyState {
-  const digest = new ValueDigest(type, "REDIS");
-  digest.update(value);
-  return { digest: digest.hex(), expireTimeMs };
-}
-
-async function joined(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array> {
-  const all: Uint8Array[] = [];
-  for await (const piece of pieces) all.push(Uint8Array.from(piece));
-  return Uint8Array.from(Buffer.concat(all));
-}
-
-const nameOf = (db: number, key: Uint8Array): string => `${db}:${Buffer.from(key).toString("hex")}`;
 
 /** The strings of its first shard. */
 const stringsOf = ({ shards: [shard] }: MemoryServer): MemoryStrings => ({

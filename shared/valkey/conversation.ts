@@ -14,8 +14,8 @@ export class Refusal {
   }
 }
 
-/** What a server answers, but for bulks and lists; `undefined` for nil. */
-export type Reply = string | number | undefined | Refusal;
+/** What a server answers, but for bulks and lists. */
+export type Reply = string | number | Refusal;
 
 /** The replies of one link, pulled one after the other: a bulk in pieces, so that none of them has to be held. */
 export class Conversation {
@@ -27,14 +27,13 @@ export class Conversation {
     this.#address = address;
   }
 
-  /** A status, a number, nil or an error. */
+  /** A status, a number or an error. */
   async reply(): Promise<Reply> {
     const line = await this.#link.readLine(SILENCE_MS);
     const rest = line.slice(1);
     if (line.startsWith("+")) return rest;
     if (line.startsWith("-")) return new Refusal(rest);
     if (line.startsWith(":")) return Number(rest);
-    if (line === "$-1") return undefined;
     throw notValkey(this.#address);
   }
 

@@ -12,6 +12,9 @@ const restoreGrants = "+restore +select +function|load +client|setname +client|l
 /** What both need in a cluster. */
 const clusterGrants = "+cluster|shards +cluster|slots +asking";
 
+/** The commands that single keys need in an instance that is in use. */
+const keyGrants = "+dump +pexpiretime +watch +unwatch +multi +exec +del";
+
 /** What the codes of Valkey's error replies mean to an operator. `%s` stands for the endpoint. */
 const replies: Record<string, [Code, string]> = {
   WRONGPASS: ["UNAUTHENTICATED", "%s refuses the user name or password: check --auth-user and --auth-secret"],
@@ -62,7 +65,8 @@ function missingPermission({ endpoint, user }: Address, command: string, text: s
   return new StatusError(
     "PERMISSION_DENIED",
     `the ACL of user ${user} at ${endpoint} lacks ${lacks}: ` +
-      `ACL SETUSER ${user} ${grants} (and to restore: ${restoreGrants}; in a cluster also ${clusterGrants})`,
+      `ACL SETUSER ${user} ${grants} (and to restore: ${restoreGrants}; ` +
+      `single keys into a live instance: ${keyGrants}; in a cluster also ${clusterGrants})`,
   );
 }
 

@@ -177,6 +177,25 @@ describe("a restore of single keys", () => {
     expect(heldBy(world)).toEqual(before);
   });
 
+  it("that was cut off keeps a key that it may have written itself within reach of a forced undo", async () => {
+    const before = heldBy(world);
+    const { exchange } = world.ports.valkey;
+    let isCut = false;
+    world.ports.valkey.exchange = async (...args) => {
+      const results = await exchange(...args);
+      if (isCut) return results;
+      isCut = true;
+      // As if the server had laid the value down in another way.
+      put(liveServer(world), [{ name: secret, text: "old, in other bytes" }]);
+      throw new StatusError("UNAVAILABLE", "the answer was lost");
+    };
+    const operation = await askKeys(world, "user:42:*", { conflictPolicy: "REPLACE", execute: true });
+    expect(operation.response).toMatchObject({ created: 1, replaced: 0, changed: 1 });
+    expect((await undo(world, operation)).response).toMatchObject({ deleted: 1, changed: 1 });
+    expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 1 });
+    expect(heldBy(world)).toEqual(before);
+  });
+
   it("does not count what an earlier attempt wrote as a conflict under SKIP", async () => {
     const { exchange } = world.ports.valkey;
     let isCut = false;
@@ -204,8 +223,9 @@ describe("a restore of single keys", () => {
     const operation = await askKeys(world, "user:42:*", { conflictPolicy: "REPLACE", execute: true });
     expect(operation.response).toMatchObject({ created: 0, replaced: 0, identical: 1, changed: 2 });
     expect(heldBy(world)).toMatchObject({ [`0:${secret}`]: { text: "newer" }, "0:user:42:gone": { text: "newer" } });
-    const { response } = await undo(world, operation);
-    expect(response).toMatchObject({ restored: 0, deleted: 0, changed: 2 });
+    const { response } = await undo(world, operation, { force: true });
+    expect(response).toMatchObject({ restored: 0, deleted: 0, already: 0, changed: 0 });
+    expect(heldBy(world)).toMatchObject({ [`0:${secret}`]: { text: "newer" }, "0:user:42:gone": { text: "newer" } });
   });
 
   it("under FAIL is refused where a key appears after the look, and says how to take back what was written", async () => {
@@ -240,6 +260,36 @@ describe("a restore of single keys", () => {
     expect(lists.length).toBeGreaterThan(3);
     const { response } = await undo(world, operation, { maxKeysPerSecond: 1 });
     expect(response).toMatchObject({ restored: 50, deleted: 50, changed: 0, already: 0 });
+    expect(heldBy(world)).toEqual(before);
+  });
+
+  it.each([
+    ["twice at once", { isTwice: true }],
+    ["once in vain", { isForgetful: true }],
+  ])("comes to the same when each of many messages comes %s", async (_, manner) => {
+    const many = Array.from({ length: 70 }, (__, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(many, [
+      { name: "many:3", text: "live" },
+      { name: "theirs", text: "live" },
+    ]);
+    const before = heldBy(world);
+    const selection = await patternIn(world, "many:*");
+    const policy = { conflictPolicy: "REPLACE", maxKeysPerSecond: 1, execute: true };
+    const data = { instance: "copy", backup: nightly, selection, ...policy, requestId: "r1" };
+    await world.events.publish({ type: "selection.v1.requested", data, attributes: {} });
+    await world.settle(manner);
+    const [operation] = await operationsOf(world, "restore");
+    expect([operation?.error, operation?.response]).toEqual([
+      undefined,
+      expect.objectContaining({ matched: 70, created: 69, replaced: 1, identical: 0, skipped: 0, changed: 0 }),
+    ]);
+    await world.events.publish({
+      type: "undo.v1.requested",
+      data: { restore: operation?.name, maxKeysPerSecond: 1, execute: true },
+      attributes: {},
+    });
+    await world.settle(manner);
+    expect((await operationsOf(world, "undo"))[0]?.error).toBeUndefined();
     expect(heldBy(world)).toEqual(before);
   });
 
@@ -366,6 +416,20 @@ describe("an undo", () => {
     expect((await undo(world, operation, forced)).response).toMatchObject({ restored: 1, changed: 0, already: 1 });
     expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 1, changed: 0 });
     expect(heldBy(world)[`0:${secret}`]?.text).toBe("live");
+  });
+
+  it("puts back what was there before a key that has expired since, and lets go what would have expired itself", async () => {
+    const soon = Date.UTC(2026, 0, 1) + 3_600_000;
+    const keys = ["user:1", "user:2"].map((name) => ({ name, text: "old", expireTimeMs: soon }));
+    world = await withLive(keys, [
+      { name: "user:1", text: "live" },
+      { name: "user:2", text: "live", expireTimeMs: soon + 1 },
+    ]);
+    operation = await askKeys(world, "user:*", request);
+    await world.clock.advance(2 * 3_600_000);
+    liveServer(world).shards[0]?.clear();
+    expect((await undo(world, operation)).response).toMatchObject({ restored: 1, already: 1, changed: 0 });
+    expect(heldBy(world)).toEqual({ "0:user:1": { text: "live", expireTimeMs: -1 } });
   });
 
   it("done a second time finds nothing to do", async () => {

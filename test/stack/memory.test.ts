@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { Instance } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
-import { fillOne, holdings } from "./data.ts";
+import type { Operation } from "../../shared/backup/operation.ts";
+import { valkeep } from "../cli/terminal.ts";
+import { command, fillOne, holdings } from "./data.ts";
 import { openStage, type Stage, until } from "./stage.ts";
 
 let stage: Stage;
@@ -30,10 +33,36 @@ it("the functions stay below 200 MB while they back up and restore a value of 20
   expect([taken.error, restored.error]).toEqual([undefined, undefined]);
   expect(taken.response?.sizeBytes).toBeGreaterThan(200e6);
   expect(await holdings(target.endpoint)).toEqual(await holdings(source.endpoint));
+  await expectSmall();
+});
+
+it("and while they replace it in a live instance as a single key, and put back what was there", {
+  timeout: 240_000,
+}, async () => {
+  const [from, live] = ["large", "copy"].map(
+    async (id) => (await stage.document<Instance>(`instances/${id}`))?.endpoint,
+  );
+  const [source = "", target = ""] = await Promise.all([from, live]);
+  await command(target, "SETRANGE", "large", "7", "changed");
+  const before = await holdings(target);
+  const { exitCode, stdout } = await valkeep(
+    "restores create --backup=large/large --keys=large --into-live --to=copy --execute --on-conflict=replace --json",
+    stage,
+  );
+  const { name, response }: Operation = JSON.parse(stdout);
+  expect([exitCode, response]).toEqual([0, expect.objectContaining({ replaced: 1, changed: 0 })]);
+  expect(await holdings(target)).toEqual(await holdings(source));
+  const undone = await stage.done("undo.v1.requested", { restore: name, execute: true });
+  expect(undone.response).toMatchObject({ restored: 1, changed: 0 });
+  expect(await holdings(target)).toEqual(before);
+  await expectSmall();
+});
+
+async function expectSmall(): Promise<void> {
   const peaks = await peakBytes();
   expect(Object.keys(peaks).sort()).toEqual(["functions", "functions-load", "functions-restore", "functions-snapshot"]);
   expect(Object.entries(peaks).filter(([, bytes]) => !(bytes < 200e6))).toEqual([]);
-});
+}
 
 /** The pid of each function host. */
 const hosts = (): Record<string, number | undefined> =>

@@ -6,6 +6,7 @@ import { fillEverything, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
 import { calm, firstAttempt, instanceAt, valkey } from "./fixture.ts";
 import { recordOf, text } from "./key-record.ts";
+import { startTlsValkey } from "./tls-server.ts";
 
 const far = Date.UTC(2100, 0, 1);
 let server: ValkeyServer;
@@ -145,6 +146,44 @@ describe("keys of a live server", () => {
       message: expect.stringMatching(/ran out of memory at maxmemory 1/),
     });
     expect(await ask("EXISTS", "a", "c")).toBe(0);
+  });
+
+  it("come and go over TLS too, large ones in pieces", async () => {
+    const secured = await startTlsValkey([]);
+    const { pem: caCertificate } = secured.certificate;
+    const tls = { transitEncryptionMode: "SERVER_AUTHENTICATION", caCertificate } as const;
+    const instance = instanceAt(secured.endpoint, tls);
+    try {
+      await ask("SETRANGE", "large", 3_000_000, "x");
+      await ask("SET", "small", "1");
+      const records = await recordsOf(server.endpoint, ["large", "small"]);
+      const all = ["large", "small"].map((key, at) => change(key, undefined, records[at]));
+      const outcomes = await valkey.exchange(instance, all, options, calm());
+      expect(outcomes.map(({ outcome, state }) => [outcome, state])).toEqual(
+        records.map((record) => ["DONE", record?.state]),
+      );
+      let bytes = 0;
+      for await (const piece of valkey.dump(instance, 0, [Buffer.from("large")], calm())) bytes += piece.bytes.length;
+      expect(bytes).toBe(records[0]?.valueBytes);
+    } finally {
+      await secured.stop();
+    }
+  });
+
+  it("of a server that is killed meanwhile are UNAVAILABLE", async () => {
+    const doomed = await startValkey({ version: "8.0" });
+    const slow = async function* () {
+      yield Uint8Array.of(0);
+      await doomed.kill();
+      yield new Uint8Array(1_000_000);
+    };
+    const record = { ...text("x"), valueBytes: 5_000_000, value: slow };
+    const doing = valkey.exchange(instanceAt(doomed.endpoint), [change("a", undefined, record)], options, calm());
+    await expect(doing).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const looking = (async () => {
+      for await (const _ of valkey.dump(instanceAt(doomed.endpoint), 0, [Buffer.from("a")], calm()));
+    })();
+    await expect(looking).rejects.toMatchObject({ code: "UNAVAILABLE" });
   });
 
   it("that the ACL keeps from us are refused without their names", async () => {

@@ -148,7 +148,8 @@ describe("keys of every type", () => {
   it.each([
     "8.0",
     "9.1",
-  ] as const)("from Valkey %s replace those that are there, and come back by an undo, all as they were", async (version) => {
+    "redis-7.0",
+  ] as const)("from %s replace those that are there, and come back by an undo, all as they were", async (version) => {
     const source = await startValkey({ version, args: diskless });
     const receiver = version === "8.0" ? target : await startValkey({ version, args: diskless });
     try {

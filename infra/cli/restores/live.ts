@@ -73,7 +73,11 @@ type Given = {
 
 /** The pattern, if single keys are to be restored. INVALID_ARGUMENT: the flags do not go together. */
 export function patternOf(
-  given: Given & { "dry-run": boolean | undefined; "allow-shrink": boolean | undefined },
+  given: Given & {
+    "dry-run": boolean | undefined;
+    "allow-shrink": boolean | undefined;
+    "max-parallel-loads": string | undefined;
+  },
 ): string | undefined {
   const { keys, "into-live": isLive = false, execute = false } = given;
   if (keys !== undefined && !isLive)
@@ -84,7 +88,8 @@ export function patternOf(
   );
   if (needless !== undefined) throw invalid(`--${needless} is of use only with --keys and --into-live`);
   if (execute && given["dry-run"]) throw invalid("expected one of --execute and --dry-run");
-  if (keys !== undefined && given["allow-shrink"]) throw invalid("--allow-shrink is of no use with --keys");
+  const useless = (["allow-shrink", "max-parallel-loads"] as const).find((flag) => given[flag] !== undefined);
+  if (keys !== undefined && useless !== undefined) throw invalid(`--${useless} is of no use with --keys`);
   return keys;
 }
 
