@@ -3,7 +3,6 @@ import { StatusError } from "../error.ts";
 import type { ReplayLog, ReplayMark, ReplayOptions } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import type { BatchError } from "./batch-replies.ts";
-import { ifAllowed } from "./describe.ts";
 import { replyFailure } from "./failure.ts";
 import { withReplayLink } from "./replay-link.ts";
 import { encodeMark, markKey, replayMark } from "./replay-mark.ts";
@@ -32,7 +31,7 @@ export async function replay(
     const mark = await replayMark(address, options.operation, signal);
     if (mark === undefined) throw lostMark(address);
     // While expiry is suspended, only whoever says that it imports sees the keys whose time has passed.
-    await ifAllowed(link.ask("CLIENT", "IMPORT-SOURCE", "ON"));
+    await link.ask("CLIENT", "IMPORT-SOURCE", "ON").catch(ignoreUnknown);
     const pipe = new ReplayPipe(link, address, {
       failure: (error, batch) => replayFailure(address, error, batch),
       onProgress: options.onProgress,
@@ -40,6 +39,11 @@ export async function replay(
     });
     await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
   });
+}
+
+/** Servers before Valkey 8.1 do not know the command; one that knows it and refuses it would hide those keys. */
+function ignoreUnknown(error: unknown): void {
+  if (!(error instanceof StatusError) || error.code !== "UNKNOWN") throw error;
 }
 
 async function sendAll(

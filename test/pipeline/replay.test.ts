@@ -195,6 +195,22 @@ describe("a restore of an AOF", () => {
     expect(holdings(world)).toEqual({});
   });
 
+  it("fails where the base is not as it was loaded, before the first command", async () => {
+    const world = await withFiles(wholeFolder);
+    const { load } = world.ports.valkey;
+    world.ports.valkey.load = async (...args) => {
+      const result = await load(...args);
+      world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.delete(keyName(0, "key-1"));
+      return result;
+    };
+    const { error } = await restored(world, "a.aof.manifest");
+    expect(error).toMatchObject({
+      code: "DATA_LOSS",
+      message: expect.stringContaining("is not as the base was loaded"),
+    });
+    expect(holdings(world)["0 n"]).toBeUndefined();
+  });
+
   it("is asked for by an AOF that lands in the inbox, and not by one file of several", async () => {
     const world = await registered(instanceOf("copy", "127.0.0.1:7002"));
     for (const [object, code] of [

@@ -41,6 +41,7 @@ function meeting(file: Uint8Array, bytes: number, act: () => Promise<void>): Rep
 const text = async (endpoint: string, ...words: (string | number)[]) => String(await send(endpoint, words));
 
 describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (version: ValkeyRelease) => {
+  const suspends = version === "8.1" || version === "9.1";
   let server: ValkeyServer;
   let instance: ReturnType<typeof instanceAt>;
   beforeAll(async () => {
@@ -177,7 +178,24 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
     expect(await text(server.endpoint, "EXISTS", "a")).toBe("0");
   });
 
-  const suspends = version === "8.1" || version === "9.1";
+  it("needs of the ACL what the README says", async () => {
+    const backups = "+ping +info +psync +replconf +function|stats";
+    const restores = "+restore +select +function|load +client|setname +client|list +client|kill ~*";
+    const replays = "+@write +multi +exec +get";
+    const grants = `${backups} ${restores} ${replays} ${suspends ? "+config|set +client|import-source" : ""}`.trim();
+    await send(server.endpoint, ["ACL", "SETUSER", "able", "reset", "on", ">pass", ...grants.split(" ")]);
+    const able = { ...instance, authUser: "able", authSecret: "secret:pass" };
+    const isSuspended = await valkey.beginReplay(able, options, calm());
+    await valkey.replay(
+      able,
+      [logOf(log("SELECT 1", "SET a 1", "FLUSHALL", "FUNCTION FLUSH", "INCR n"))],
+      options,
+      calm(),
+    );
+    await valkey.endReplay(able, options, calm());
+    expect([isSuspended, String(await send(server.endpoint, ["SELECT", 1], ["GET", "n"]))]).toEqual([suspends, "1"]);
+  });
+
   it(suspends ? "keeps a key that was kept alive later" : "cannot keep a key whose time has passed", async () => {
     const past = `${Date.now() - 1_000}`;
     const later = `${Date.now() + 100_000}`;
