@@ -39,11 +39,13 @@ export async function examine(
 ): Promise<Examined> {
   const target = await valkey.describe(instance, signal);
   const files = found.map(({ file }) => file);
+  const slots = found.map((one) => one.slots);
   const { functionLibraries = [] } = target;
   const shardCount = target.mode === instance.mode ? await valkey.shardCount(instance, signal) : undefined;
   const libraries = functionLibraries.length > 0 ? await librariesOf(files[0], objects, signal) : undefined;
   const checks = preflight({
     files,
+    slots,
     logs,
     isStrict,
     libraries,

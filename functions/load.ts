@@ -1,9 +1,9 @@
 import type { Instance } from "../shared/backup/backup.ts";
-import type { Operation, PartResult } from "../shared/backup/operation.ts";
+import type { Operation, PartResult, RestorePart } from "../shared/backup/operation.ts";
 import { advanced } from "../shared/backup/restore-plan.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
-import type { LoadMark } from "../shared/pipeline/ports.ts";
-import { step } from "../shared/pipeline/step.ts";
+import type { LoadMark, Ports } from "../shared/pipeline/ports.ts";
+import { step, type Work } from "../shared/pipeline/step.ts";
 import { afterParts } from "./after-parts.ts";
 
 /**
@@ -15,16 +15,8 @@ export const load = step<"part.v1.requested", PartResult>({
   goesOn: true,
 
   async run(work, { store, objects, valkey, clock }, signal) {
-    const { instance, part } = work.data;
-    const [operation, target] = await Promise.all([
-      store.get<Operation>(work.operation),
-      store.get<Instance>(instance),
-    ]);
-    const plan = operation?.data.plan;
-    const { file: place = -1, stretch } = plan?.parts[part] ?? {};
-    const file = plan?.files[place];
-    if (file === undefined || target === undefined)
-      throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${work.operation} is gone`);
+    const { part } = work.data;
+    const { target, place, file, stretch, keepsExpired } = await partOf(work, store);
     const startOffset = stretch?.startOffset ?? 0;
     const sizeBytes = (stretch?.endOffset ?? file.sizeBytes) - startOffset;
     const source = {
@@ -41,14 +33,17 @@ export const load = step<"part.v1.requested", PartResult>({
       confirm: () => work.renew(),
       // What an earlier attempt has written behind its last mark is there.
       replace: work.attempt > 1,
-      // Where commands follow, one of them may have kept a key whose time has passed.
-      now: () => (plan?.replays !== undefined && plan.target.suspendsExpiry ? 0 : clock.now()),
+      now: () => (keepsExpired ? 0 : clock.now()),
       // Each library stands in one stretch of the first file.
       withFunctions: place === 0,
-      ...(work.resume !== undefined && { from: JSON.parse(work.resume) as LoadMark }),
+      ...markToGoOnFrom(work.resume, stretch),
       onProgress: (mark: LoadMark) => work.progress(mark.offset - startOffset, sizeBytes, JSON.stringify(mark)),
     };
-    const loaded = await valkey.load(target.data, source, options, signal).catch((error) => {
+    const loaded = await valkey.load(target, source, options, signal).catch(async (error) => {
+      if (asStatusError(error).code !== "DATA_LOSS") throw error;
+      // Its marks lie behind bytes of which nobody knows which were wrong.
+      work.progress(0, sizeBytes);
+      await work.renew();
       throw damagedOnTheWay(error, work.attempt);
     });
     return { part, ...loaded, sizeBytes };
@@ -63,13 +58,33 @@ export const load = step<"part.v1.requested", PartResult>({
   },
 });
 
+/** What the plan says of a part, and where to. */
+async function partOf({ operation, data: { instance, part } }: Work<"part.v1.requested">, store: Ports["store"]) {
+  const [found, target] = await Promise.all([store.get<Operation>(operation), store.get<Instance>(instance)]);
+  const plan = found?.data.plan;
+  const { file: place = -1, stretch } = plan?.parts[part] ?? {};
+  const file = plan?.files[place];
+  if (file === undefined || target === undefined)
+    throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${operation} is gone`);
+  // Where commands follow, one of them may have kept a key whose time has passed.
+  const keepsExpired = plan?.replays !== undefined && plan.target.suspendsExpiry === true;
+  return { target: target.data, place, file, stretch, keepsExpired };
+}
+
 type Range = { start: number; end?: number };
+
+/** The last mark of an earlier attempt; none where it stands at the end of a stretch that was never found whole. */
+function markToGoOnFrom(resume: string | undefined, stretch: RestorePart["stretch"]): { from?: LoadMark } {
+  if (resume === undefined) return {};
+  const from: LoadMark = JSON.parse(resume);
+  return from.offset === stretch?.endOffset && from.crc64 !== stretch.crc64.after ? {} : { from };
+}
 
 /**
  * The plan has seen this file whole, so damage that is met now was most likely done on the way: it is read again, twice.
  */
 function damagedOnTheWay(error: unknown, attempt: number): unknown {
-  const { code, message } = asStatusError(error);
-  if (code !== "DATA_LOSS" || attempt > 2) return error;
+  if (attempt > 2) return error;
+  const { message } = asStatusError(error);
   return new StatusError("UNAVAILABLE", `the file arrived damaged, it is read again: ${message}`, { cause: error });
 }

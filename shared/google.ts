@@ -28,6 +28,10 @@ export function createPorts(config: Config): Ports {
     },
     ids: { uuid: () => randomUUID() },
     log,
-    settings: { vaultBucket: config.vaultBucket, inboxBucket: config.inboxBucket },
+    settings: {
+      vaultBucket: config.vaultBucket,
+      inboxBucket: config.inboxBucket,
+      ...(config.borderBytes !== undefined && { borderBytes: config.borderBytes }),
+    },
   };
 }

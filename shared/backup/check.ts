@@ -8,6 +8,7 @@ export const checkNames = [
   "modules",
   "functions",
   "databases",
+  "slots",
   "record",
   "memory",
   "eviction",

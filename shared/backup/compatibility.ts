@@ -79,7 +79,8 @@ export function checkDatabases(files: readonly RdbFacts[], target: Target): Find
   const highest = Math.max(0, ...used);
   const held = used.size === 0 ? "the files hold no keys" : `the files use databases ${listed(used)}`;
   if (highest === 0) return pass(`${held}, every target has database 0`);
-  if (target.mode === "CLUSTER") return fail(`${held}; cluster mode has one database`);
+  if (target.mode === "CLUSTER")
+    return fail(`${held}; cluster mode has one database, 0: restore into a target without cluster mode`);
   const { databaseCount } = target;
   if (databaseCount === undefined)
     return unknown(`${held}; how many the target has is not known: grant +config|get, or see \`databases\` there`);

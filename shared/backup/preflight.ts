@@ -12,11 +12,14 @@ import {
 import type { ReplayFile } from "./operation.ts";
 import { checkReplay } from "./replay.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
+import { checkSlots } from "./slots.ts";
 import type { Target } from "./target.ts";
 
 /** All that a preflight looks at. */
 export interface Preflight {
   files: readonly RdbFacts[];
+  /** Of each file the slots of the shard that it was taken of, where a manifest tells. */
+  slots?: readonly (string | undefined)[];
   /** The files of an AOF whose commands follow. */
   logs?: readonly ReplayFile[] | undefined;
   /** What the preflight would only warn of in an AOF is refused. */
@@ -37,6 +40,7 @@ export interface Preflight {
 /** Whether these files can be loaded into this target: every check, those that pass too, with what was expected and found. */
 export function preflight({
   files,
+  slots = [],
   logs = [],
   isStrict = false,
   libraries,
@@ -55,6 +59,7 @@ export function preflight({
     modules: checkModules(files, target),
     functions: checkFunctions(files, libraries, target),
     databases: checkDatabases(files, target),
+    slots: checkSlots(slots),
     record: checkRecord(files, target),
     memory: checkMemory(files, target),
     eviction: checkEviction(files, target),

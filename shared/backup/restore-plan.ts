@@ -26,23 +26,24 @@ export function partsOf(
   lanes: number,
 ): RestorePart[] {
   const totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const leastBytes = Math.ceil(totalBytes / Math.max(mostParts - files.length, files.length));
-  const partBytes = Math.max(leastBytes, Math.min(largestPartBytes, totalBytes / (partsOfLane * lanes)));
+  const leastBytes = totalBytes / Math.max(mostParts - files.length, files.length);
+  const wantedBytes = Math.min(largestPartBytes, totalBytes / (partsOfLane * lanes));
   const parts = files.flatMap(({ index }, file) =>
-    cut(index, partBytes).map((part, turn) => ({ turn, part: { file, ...part } })),
+    // Borders are where they are: a part that would be a little short of what is wanted is better than one of twice that.
+    cut(index, Math.max(leastBytes, 0.75 * wantedBytes)).map((part, turn) => ({ turn, part: { file, ...part } })),
   );
   return parts.sort((a, b) => a.turn - b.turn).map(({ part }) => part);
 }
 
-function cut(index: FileIndex | undefined, partBytes: number): Omit<RestorePart, "file">[] {
+function cut(index: FileIndex | undefined, leastBytes: number): Omit<RestorePart, "file">[] {
   if (index === undefined) return [{}];
   const { borders, crc64: last, sizeBytes } = index;
   const start = { offset: 0, database: 0, crc64: "0".repeat(16) };
   const cuts = [start];
   for (const border of borders) {
-    const isFar = border.offset - (cuts.at(-1) ?? start).offset >= partBytes;
+    const isFar = border.offset - (cuts.at(-1) ?? start).offset >= leastBytes;
     // What is left behind it is a part of its own only if that is worth its messages.
-    if (isFar && sizeBytes - border.offset >= partBytes / 2) cuts.push(border);
+    if (isFar && sizeBytes - border.offset >= leastBytes / 2) cuts.push(border);
   }
   if (cuts.length === 1) return [{}];
   return cuts.map(({ offset: startOffset, database, crc64: before }, n) => {

@@ -24,7 +24,8 @@ export function stretchLeft(format: Format, stretch?: NamedStretch, from?: Named
     startOffset: from?.offset ?? stretch?.startOffset ?? 0,
     endOffset: stretch?.endOffset,
     db: from?.database ?? stretch?.database ?? 0,
-    crc64: before === "" ? undefined : { before: numberOf(before), after: crc64 && numberOf(crc64.after) },
+    crc64:
+      before === "" ? undefined : { before: numberOf(before), after: crc64?.after ? numberOf(crc64.after) : undefined },
   };
 }
 

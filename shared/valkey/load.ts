@@ -11,12 +11,16 @@ import { type LoadTarget, requireFit, serverAt } from "./load-target.ts";
 import { LoadWriter } from "./load-writer.ts";
 import { Route } from "./route.ts";
 import { sideBySide } from "./side-by-side.ts";
+import { Turns } from "./turns.ts";
 import { Watermark } from "./watermark.ts";
 
 /** Replies are 5 bytes each: small slabs hold thousands. With many nodes each gets smaller ones. */
 const SLAB_BYTES = 128 * 1024;
 const SMALL_SLAB_BYTES = 16 * 1024;
 const MANY_NODES = 8;
+
+/** How many large values are read at once, each for another node: every reading has buffers of its own. */
+const LARGE_AT_ONCE = 4;
 
 /** How far in the file the marks are apart that a later attempt can go on from. */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024;
@@ -40,13 +44,14 @@ export async function load(
   const endOffset = source.stretch?.endOffset ?? source.facts.sizeBytes;
   if (from !== undefined && from.offset >= endOffset) return from.result;
   const nodes = await openFenced(target, options, signal);
+  const turns = new Turns(LARGE_AT_ONCE);
   const route = new Route(
     nodes,
     {
       owners: target.owners,
       failure: (node, kind, text) => loadFailure(node, serverAt(target, node), source.facts, kind, text),
       openLink: (node) => openNode(node, options, signal),
-      sendLarge: (link, block, moved) => sendLarge(link, block, source, route.over, moved),
+      sendLarge: (link, block, moved) => turns.take(() => sendLarge(link, block, source, route.over, moved)),
       silenceMs,
     },
     signal,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { compare, type Found } from "../../shared/backup/comparison.ts";
-import type { RestorePlan } from "../../shared/backup/operation.ts";
+import { compare, compareFiles, type Found } from "../../shared/backup/comparison.ts";
+import type { LoadedFile, RestoreFile, RestorePlan } from "../../shared/backup/operation.ts";
 
 /** A restore of ten keys, loaded by one part, into a target that had so many function libraries. */
 function planOf(functions: number, functionCount?: number): RestorePlan {
@@ -46,5 +46,90 @@ describe("a comparison of function libraries", () => {
     [undefined, undefined],
   ])("says nothing where a count is not known: %s before, %s now", (before, now) => {
     expect(compare(planOf(1, before), foundWith(now))).toEqual([]);
+  });
+});
+
+/** A file of ten keys in database 0 and four in database 3, of which three and two have an expiry. */
+const file: RestoreFile = {
+  ...{ bucket: "vault", object: "0.rdb", generation: "1", sizeBytes: 100, magic: "REDIS", rdbVersion: 11 },
+  ...{ minimumRdbVersion: 11, crc64: "ok", keys: 14, expires: 5, functions: 2, largestRecordBytes: 9 },
+  ...{ moduleTypes: [], slotImports: 0 },
+  databases: { 0: { keys: 10, expires: 3, types: {} }, 3: { keys: 4, expires: 2, types: {} } },
+};
+
+const loadedOf = (changes: Partial<LoadedFile> = {}): LoadedFile => ({
+  file: 0,
+  databases: { 0: { keys: 10, expires: 3 }, 3: { keys: 4, expires: 2 } },
+  ...{ expiredKeys: 0, soonExpiredKeys: 0, functions: 2, sizeBytes: 100 },
+  ...changes,
+});
+
+describe("what the parts of a file have loaded", () => {
+  it("is what the file holds, but for what had expired", () => {
+    expect(compareFiles({ files: [file], loaded: [loadedOf()] })).toEqual([]);
+    const databases = { 0: { keys: 8, expires: 1 }, 3: { keys: 3, expires: 1 } };
+    expect(compareFiles({ files: [file], loaded: [loadedOf({ databases, expiredKeys: 3 })] })).toEqual([]);
+  });
+
+  it.each<[string, Partial<LoadedFile>, RegExp]>([
+    [
+      "a key without expiry too few",
+      { databases: { 0: { keys: 9, expires: 3 }, 3: { keys: 4, expires: 2 } } },
+      /6 keys without expiry .* database 0, it holds 7/,
+    ],
+    [
+      "a key without expiry too many",
+      { databases: { 0: { keys: 11, expires: 3 }, 3: { keys: 4, expires: 2 } } },
+      /8 keys without expiry/,
+    ],
+    [
+      "a key with expiry too few",
+      { databases: { 0: { keys: 10, expires: 3 }, 3: { keys: 3, expires: 1 } } },
+      /1 keys with expiry were not loaded, 0 had expired/,
+    ],
+    [
+      "a key with expiry too many",
+      { databases: { 0: { keys: 11, expires: 4 }, 3: { keys: 4, expires: 2 } } },
+      /4 keys with expiry .* database 0, it holds 3/,
+    ],
+    ["an expired key too many", { expiredKeys: 1 }, /0 keys with expiry were not loaded, 1 had expired/],
+    [
+      "keys in another database",
+      { databases: { 0: { keys: 10, expires: 3 }, 4: { keys: 4, expires: 2 } } },
+      /database 3, it holds 2/,
+    ],
+    ["a library twice", { functions: 3 }, /3 function libraries were loaded, expected 2/],
+    ["no library", { functions: 0 }, /0 function libraries were loaded, expected 2/],
+  ])("is complained of: %s", (_, changes, message) => {
+    const complaints = compareFiles({ files: [file], loaded: [loadedOf(changes)] });
+    expect(complaints.some((complaint) => message.test(complaint))).toBe(true);
+  });
+
+  it("is complained of where nothing of a file was loaded, and a second file's libraries are expected nowhere", () => {
+    const second = { ...file, object: "1.rdb" };
+    const loaded = [loadedOf(), loadedOf({ file: 1, functions: 0 })];
+    expect(compareFiles({ files: [file, second], loaded })).toEqual([]);
+    expect(compareFiles({ files: [file, second], loaded: loaded.slice(0, 1) }).length).toBeGreaterThan(0);
+  });
+});
+
+describe("a comparison with a cluster", () => {
+  const shard = (runId: string, expiredKeys: number) => ({ runId, expiredKeys });
+  const plan = (shards: { runId: string; expiredKeys: number }[]): RestorePlan => ({
+    ...planOf(0),
+    target: { runId: "all", expiredKeys: 9, shards },
+    loaded: [loadedOf({ databases: { 0: { keys: 10, expires: 4 } }, functions: 0 })],
+  });
+  const found = (expires: number, shards: { runId: string; expiredKeys: number }[]): Found => ({
+    ...{ runId: "other", expiredKeys: 99, shards },
+    databases: { 0: { keys: 6 + expires, expires } },
+  });
+
+  it("counts what expired at each primary that was there before, and believes no other", () => {
+    const before = [shard("a", 5), shard("b", 4)];
+    expect(compare(plan(before), found(2, [shard("a", 6), shard("b", 5)]))).toEqual([]);
+    expect(compare(plan(before), found(2, [shard("a", 6), shard("c", 50)]))).toEqual([
+      "2 keys with expiry are missing, 1 have expired since",
+    ]);
   });
 });

@@ -80,6 +80,14 @@ describe("restores create", () => {
     });
   });
 
+  it("takes how many parts are loaded at once", async () => {
+    await register("orders");
+    const line = "restores create --backup=orders/one --to=orders --async --max-parallel-loads";
+    expect(await requestOf((await valkeep(`${line}=100`, world)).stdout)).toMatchObject({ maxParallelLoads: 100 });
+    for (const count of ["0", "101", "-1", "2.5", "many"])
+      expect((await valkeep(`${line}=${count}`, world)).exitCode).toBe(2);
+  });
+
   it("registers how the endpoint is reached", async () => {
     const flags = "--auth-user=loader --auth-secret=env:PASSWORD --location=us-east1";
     await valkeep(`restores create --gcs-source-uris=${uri} --to=${endpoint} ${flags} --async`, world);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createNews, type Look } from "../../infra/cli/news.ts";
 import { progressLine } from "../../infra/cli/progress-bar.ts";
-import type { Operation, Task } from "../../shared/backup/operation.ts";
+import type { Operation, RestorePlan, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
@@ -69,6 +69,21 @@ describe("the progress line", () => {
   it("tells what is done where the total is not known", () => {
     const progress = { step: "backup.v1.requested", doneBytes: 3 };
     expect(progressLine(look({ progress }))).toBe("3 B  asking the source  0 s");
+  });
+
+  it("knows of a restore's parts also those that were not asked for yet", () => {
+    const sums = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
+    const plan = {
+      files: [{ sizeBytes: 3 * 1024 }, { sizeBytes: 1024 }],
+      parts: Array.from({ length: 8 }, () => ({ file: 0 })),
+      loadedCount: 3,
+      loaded: [{ file: 0, ...sums, sizeBytes: 1536 }],
+    } as unknown as RestorePlan;
+    const step = "part.v1.requested";
+    const task = { type: step, progress: { step, doneBytes: 512, totalBytes: 512 } } as const;
+    expect(progressLine(look(task, 0, { progress: { step }, plan }))).toBe(
+      "[############............] 50 %  2.0 KiB of 4.0 KiB  loading  3 of 8  0 s",
+    );
   });
 
   it("never wraps", () => {

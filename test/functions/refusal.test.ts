@@ -231,7 +231,7 @@ describe("a restore", () => {
     const found = await world.ports.objects.stat(vault, `${nightly}/0.rdb`);
     if (found) await world.ports.objects.remove(found);
     expect(await ask("restore.v1.requested", { instance: "copy", backup: nightly })).toMatchObject(
-      error("DATA_LOSS", /is not as the manifest names it/),
+      error("DATA_LOSS", /0\.rdb is missing/),
     );
     expect(sizeOf("127.0.0.1:7002")).toBe(0);
   });

@@ -17,6 +17,7 @@ import { type Fault, faults } from "./crash.ts";
 import { objectsOf } from "./objects.ts";
 import { register } from "./registered.ts";
 import { operationsOf } from "./requested.ts";
+import { slowed } from "./slowed.ts";
 import { createWorld, exports, instanceOf, type Manner, onward, type Plan, vault, type World } from "./world.ts";
 
 /** A job of the system and what must be true once it is through, whatever went wrong on the way. */
@@ -439,11 +440,12 @@ const stories: Story[] = [
     },
   },
   {
-    name: "a restore of a backup in parts, two at a time",
+    name: "a restore of a backup in parts, two at a time, with marks on their way",
     borderBytes: 40,
     async prepare(world) {
       await withBackup(world);
       await withTarget(world);
+      slowed(world, 3_000);
     },
     begin: {
       "restore.v1.requested": {

@@ -4,6 +4,7 @@ import type { Operation } from "../../shared/backup/operation.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { once } from "../../shared/pipeline/stream.ts";
+import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { log, preamble } from "../aof/files.ts";
 import { registered } from "./registered.ts";
 import { begun } from "./requested.ts";
@@ -177,6 +178,19 @@ describe("a restore of an AOF", () => {
     const world = await withFiles(files as Record<string, Uint8Array>);
     expect((await restored(world, names)).error?.code).toBe(code);
     expect(holdings(world)).toEqual({});
+  });
+
+  it.each([
+    true,
+    undefined,
+  ])("keeps keys of the base whose time has passed until its commands are through: %s", async (suspendsExpiry) => {
+    const value = Uint8Array.from(encodeString("v"));
+    const key = { kind: "record", db: 0, key: Buffer.from("session"), type: 0, value, expireTimeMs: 1_000 } as const;
+    const base = writeRdb({ magic: "REDIS", rdbVersion: 11 }, [key]);
+    const world = await withFiles({ "a.aof": Buffer.concat([base, log("APPEND session w")]) });
+    Object.assign(world.valkey.servers.get("127.0.0.1:7002")?.answers ?? {}, { suspendsExpiry });
+    expect((await restored(world, "a.aof")).error).toBeUndefined();
+    expect(holdings(world)).toEqual({ "0 session": suspendsExpiry ? "vw" : "w" });
   });
 
   it("fails where the target has lost its mark, rather than replay anything twice", async () => {

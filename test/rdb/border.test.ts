@@ -7,37 +7,8 @@ import type { RdbEntry } from "../../shared/rdb/entry.ts";
 import type { Stretch } from "../../shared/rdb/reader.ts";
 import { records } from "../../shared/rdb/records.ts";
 import { encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
+import { anyFile } from "./any-file.ts";
 import { cutAt, fileOfEverything, formats } from "./files.ts";
-
-/** A file of records of any length in any database, some with an expiry, with function libraries before them. */
-const anyFile = fc
-  .record({
-    magic: fc.constantFrom("REDIS" as const, "VALKEY" as const),
-    hasChecksum: fc.boolean(),
-    functions: fc.nat({ max: 2 }),
-    sizes: fc.array(fc.record({ length: fc.nat({ max: 300 }), db: fc.nat({ max: 2 }), expires: fc.boolean() }), {
-      maxLength: 40,
-    }),
-  })
-  .map(({ magic, hasChecksum, functions, sizes }) => {
-    const libraries = Array.from(
-      { length: functions },
-      (_, n): RdbItem => ({ kind: "function", code: Buffer.from(`#!lua name=lib${n}`) }),
-    );
-    const keys = [...sizes]
-      .sort((a, b) => a.db - b.db)
-      .map(
-        ({ length, db, expires }, n): RdbItem => ({
-          kind: "record",
-          db,
-          key: Buffer.from(`key ${n}`),
-          type: 0,
-          value: encodeString("v".repeat(length)),
-          expireTimeMs: expires ? 1_893_456_000_000 + n : -1,
-        }),
-      );
-    return { magic, file: writeRdb({ ...formats[magic], hasChecksum }, [...libraries, ...keys]) };
-  });
 
 /** So far apart are borders noted, and there are the pieces in which the file arrives cut. */
 const anyway = fc.record({ step: fc.integer({ min: 1, max: 500 }), cuts: fc.array(fc.nat({ max: 8_000 })) });

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
-import { fingerprint } from "../fixture/dataset.ts";
+import { startCluster } from "../fixture/cluster.ts";
+import { commonFingerprint, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
 import { calm, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 import { startTlsValkey } from "./tls-server.ts";
@@ -89,27 +90,42 @@ describe("a large value", () => {
   it("of 300 MB takes a function less than 100 MB of memory to take out and to bring in", async () => {
     const [source, target] = [await start(), await start()];
     await send(source.endpoint, ["SETRANGE", "large", 300 * MB - 1, "x"], ["SET", "small", "1"]);
-    const file = join(tmpdir(), `valkeep-large-${process.pid}.rdb`);
-    const program = spawn(process.execPath, [
-      join(import.meta.dirname, "carry.ts"),
-      source.endpoint,
-      target.endpoint,
-      file,
-    ]);
-    let output = "";
-    program.stdout.on("data", (data: Buffer) => {
-      output += data;
-    });
-    program.stderr.pipe(process.stderr);
-    try {
-      await once(program, "close");
-      expect(JSON.parse(output)).toEqual({ keys: 2, growthMb: expect.toSatisfy((mb: number) => mb < 100) });
-      expect(await send(target.endpoint, ["STRLEN", "large"])).toBe(300 * MB);
-    } finally {
-      await rm(file, { force: true });
-    }
+    expect(await carried(source.endpoint, target.endpoint)).toEqual({ keys: 2, growthMb: below(100) });
+    expect(await send(target.endpoint, ["STRLEN", "large"])).toBe(300 * MB);
+  });
+
+  it("takes no more memory where several of them go to the shards of a cluster at once", async () => {
+    const source = await start();
+    await using cluster = await startCluster({ version: "8.0", shards: 3 });
+    await send(source.endpoint, ["SETRANGE", "large", 300 * MB - 1, "x"]);
+    for (let n = 0; n < 6; n++) await send(source.endpoint, ["SETRANGE", `middle:${n}`, 64 * MB - 1, "x"]);
+    for (let n = 0; n < 40; n++) await send(source.endpoint, ["SET", `held:${n}`, pattern(7 * MB)]);
+    expect(await carried(source.endpoint, cluster.endpoint, "CLUSTER")).toEqual({ keys: 47, growthMb: below(140) });
+    const all = cluster.shards.map(({ primary }) => primary.endpoint);
+    const found = await commonFingerprint(all);
+    expect(found).toEqual(await commonFingerprint([source.endpoint]));
   });
 });
+
+const below = (limit: number) => expect.toSatisfy((found: number) => found < limit);
+
+/** What a process tells of itself that has carried one server's data to another. */
+async function carried(...args: string[]): Promise<unknown> {
+  const [source = "", target = "", ...mode] = args;
+  const file = join(tmpdir(), `valkeep-large-${process.pid}.rdb`);
+  const program = spawn(process.execPath, [join(import.meta.dirname, "carry.ts"), source, target, file, ...mode]);
+  let output = "";
+  program.stdout.on("data", (data: Buffer) => {
+    output += data;
+  });
+  program.stderr.pipe(process.stderr);
+  try {
+    await once(program, "close");
+    return JSON.parse(output);
+  } finally {
+    await rm(file, { force: true });
+  }
+}
 
 /** Bytes that neither repeat within a block nor at its borders. */
 function pattern(length: number): Buffer {

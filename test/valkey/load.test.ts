@@ -1,12 +1,16 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
-import type { LoadMark, LoadSource } from "../../shared/pipeline/ports.ts";
+import type { LoadMark, LoadSource, LoadStretch } from "../../shared/pipeline/ports.ts";
+import { crc64 } from "../../shared/rdb/crc64.ts";
+import type { RdbRecord } from "../../shared/rdb/entry.ts";
+import { records } from "../../shared/rdb/records.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
 import { type Fingerprint, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
 import {
   atHalf,
   calm,
+  collect,
   diskless,
   everything,
   firstAttempt,
@@ -183,6 +187,72 @@ describe("a load into", () => {
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("lacks a database"),
     });
+  });
+});
+
+describe("a load of a stretch", () => {
+  /** Its 640 keys of database 3, cut out of the file by the borders of its records. */
+  async function stretchOf(of: LoadSource): Promise<LoadStretch & { endOffset: number }> {
+    const bytes = await collect(of.read({ start: 0 }, calm()));
+    const found: RdbRecord[] = [];
+    for await (const batch of records([bytes])) found.push(...batch.filter((entry) => entry.kind === "record"));
+    const [first, last] = [found.find(({ db }) => db === 3), found.findLast(({ db }) => db === 3)];
+    const [startOffset = 0, endOffset = 0] = [first?.offset, last?.valueEnd];
+    const crcTo = (end: number) => crc64(bytes.subarray(0, end)).toString(16).padStart(16, "0");
+    return { startOffset, endOffset, database: 3, crc64: { before: crcTo(startOffset), after: crcTo(endOffset) } };
+  }
+
+  it("writes its keys and no others, into the database that is selected there", async () => {
+    const stretch = await stretchOf(file);
+    const marks: LoadMark[] = [];
+    const result = await load({ ...file, stretch }, { ...firstAttempt, onProgress: (mark) => marks.push(mark) });
+    expect(result).toEqual({
+      databases: { 3: { keys: 640, expires: 206 } },
+      expiredKeys: 0,
+      soonExpiredKeys: 0,
+      functions: 0,
+    });
+    expect((await fingerprint(target.endpoint)).databases).toEqual({ 3: original.databases[3] });
+    expect(marks.at(-1)).toMatchObject({ offset: stretch.endOffset, crc64: stretch.crc64?.after, result });
+  });
+
+  it("reaches to the end of the file, whose own checksum is compared, where it has no end", async () => {
+    const { endOffset: startOffset, crc64: sums } = await stretchOf(file);
+    const crc = { before: sums?.after ?? "", after: "" };
+    const stretch = { startOffset, database: 3, crc64: crc };
+    expect(Object.keys((await load({ ...file, stretch })).databases)).toEqual(["15"]);
+    await send(target.endpoint, ["FLUSHALL"]);
+    const wrong = { ...stretch, crc64: { ...crc, before: "0000000000000001" } };
+    await expect(load({ ...file, stretch: wrong })).rejects.toMatchObject({ code: "DATA_LOSS" });
+  });
+
+  it("is DATA_LOSS, with the offset of its end, when its bytes are not those that were checked", async () => {
+    const stretch = await stretchOf(file);
+    const after = `${stretch.crc64?.after}`.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"));
+    const crc = { before: stretch.crc64?.before ?? "", after };
+    await expect(load({ ...file, stretch: { ...stretch, crc64: crc } })).rejects.toMatchObject({
+      code: "DATA_LOSS",
+      offset: stretch.endOffset,
+    });
+  });
+
+  it("that was answered to its end has nothing more to do", async () => {
+    const stretch = await stretchOf(file);
+    const marks: LoadMark[] = [];
+    const result = await load({ ...file, stretch }, { ...firstAttempt, onProgress: (mark) => marks.push(mark) });
+    const silent = { ...file, stretch, read: () => Promise.reject(new Error("read again")) as never };
+    const from = marks.at(-1);
+    expect(await load(silent, { ...firstAttempt, epoch: 2, ...(from && { from }) })).toEqual(result);
+  });
+
+  it("begins anew where the server has been started again since the mark, as it may have lost what it had answered", async () => {
+    const marks: LoadMark[] = [];
+    const result = await load(file, { ...firstAttempt, onProgress: (mark) => marks.push(mark) });
+    const last = marks.at(-1);
+    await send(target.endpoint, ["FLUSHALL"], ["FUNCTION", "FLUSH"]);
+    const again = { ...firstAttempt, epoch: 2, replace: true, ...(last && { from: { ...last, runId: "another" } }) };
+    expect(await load(file, again)).toEqual(result);
+    expect((await fingerprint(target.endpoint)).digest).toBe(original.digest);
   });
 });
 

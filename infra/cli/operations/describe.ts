@@ -17,6 +17,16 @@ export const describe = command({
       id: shortName(path),
       ...data,
     }));
-    session.print({ ...found.data, tasks }, described({ ...found.data, tasks }));
+    session.print({ ...found.data, tasks }, described({ ...briefly(found.data), tasks: tasks.map(withoutResume) }));
   },
 });
+
+/** For people: how many parts there are, and not where each of a thousand begins. */
+function briefly(operation: Operation): object {
+  const { plan } = operation;
+  return plan === undefined ? operation : { ...operation, plan: { ...plan, parts: plan.parts.length } };
+}
+
+/** By what a step goes on is of use to itself alone, and may be long. */
+const withoutResume = ({ progress, ...task }: Task): object =>
+  progress === undefined ? task : { ...task, progress: { ...progress, resume: undefined } };

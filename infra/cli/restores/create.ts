@@ -31,6 +31,15 @@ export const create = command({
     "dry-run": { type: "boolean", help: "only check whether it would go, and show each check" },
     strict: { type: "boolean", help: "refuse an AOF of which something would be left out, such as its torn tail" },
     "allow-shrink": { type: "boolean", help: "take a target that is smaller than the backup's" },
+    "max-parallel-loads": {
+      type: "string",
+      value: "COUNT",
+      help: "load so many parts at once, 1 to 100; 4 for each shard of the target and at most 32 where absent",
+      read(text) {
+        if (/^([1-9]\d?|100)$/.test(text)) return text;
+        throw new StatusError("INVALID_ARGUMENT", `expected a number from 1 to 100, found ${text.slice(0, 20)}`);
+      },
+    },
     ...accessFlags,
     ...shapeFlags,
     "request-id": { ...requestIdFlag["request-id"], read: requestIdOf },
@@ -51,6 +60,7 @@ export const create = command({
       ...(flags["dry-run"] && { dryRun: true }),
       ...(flags.strict && { strict: true }),
       ...(flags["allow-shrink"] && { allowShrink: true }),
+      ...(flags["max-parallel-loads"] !== undefined && { maxParallelLoads: Number(flags["max-parallel-loads"]) }),
       ...(requestId !== undefined && { requestId }),
     };
     const name = await submit(ports, "restore.v1.requested", data, decide);
