@@ -5,7 +5,7 @@ import type { Address } from "./address.ts";
 import type { BatchError } from "./batch-replies.ts";
 import { replyFailure } from "./failure.ts";
 import { withReplayLink } from "./replay-link.ts";
-import { encodeMark, markKey, replayMark } from "./replay-mark.ts";
+import { encodeMark, markKey, replayMark, resumeExpiry } from "./replay-mark.ts";
 import { ReplayPipe } from "./replay-pipe.ts";
 import { command } from "./resp.ts";
 
@@ -38,6 +38,11 @@ export async function replay(
       silenceMs,
     });
     await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
+  }).catch(async (error: unknown) => {
+    // Nobody will go on, and what is there must not live for ever.
+    if (error instanceof StatusError && /^(DATA_LOSS|FAILED_PRECONDITION)$/.test(error.code))
+      await resumeExpiry(address);
+    throw error;
   });
 }
 

@@ -140,6 +140,7 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
       offset: 0,
       message: expect.stringMatching(/answered WRONGTYPE to command 3 behind byte 0 of log 1/),
     });
+    expect(await text(server.endpoint, "CONFIG", "GET", "import-mode")).toBe(suspends ? "import-mode,no" : "");
   });
 
   it("says which command it is that an older target does not know, and shows nothing of it", async () => {
