@@ -3,6 +3,7 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
+import type { Replayer } from "../../shared/pipeline/ports.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { log, preamble } from "../aof/files.ts";
@@ -207,6 +208,27 @@ describe("a restore of an AOF", () => {
       message: expect.stringContaining("mark"),
     });
     expect(holdings(world)).toEqual({});
+  });
+
+  it("cuts off in each of its messages whoever was at an earlier one", async () => {
+    const world = await withFiles(wholeFolder);
+    const { beginReplay, replay, endReplay } = world.ports.valkey;
+    const epochs: number[] = [];
+    const told = <T extends Replayer>(replayer: T): T => {
+      epochs.push(replayer.epoch);
+      return replayer;
+    };
+    Object.assign(world.ports.valkey, {
+      beginReplay: (...[instance, replayer, signal]: Parameters<typeof beginReplay>) =>
+        beginReplay(instance, told(replayer), signal),
+      replay: (...[instance, logs, options, signal]: Parameters<typeof replay>) =>
+        replay(instance, logs, told(options), signal),
+      endReplay: (...[instance, replayer, signal]: Parameters<typeof endReplay>) =>
+        endReplay(instance, told(replayer), signal),
+    });
+    await restored(world, "a.aof.manifest");
+    expect(epochs).toHaveLength(3);
+    expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
   });
 
   it("fails where the base is not as it was loaded, before the first command", async () => {
