@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Backup, BackupCollection, Instance } from "../shared/backup/backup.ts";
 import { emptyCollection } from "../shared/backup/collection.ts";
 import { later, ttlSeconds } from "../shared/backup/duration.ts";
@@ -9,14 +10,14 @@ import { unmarked } from "../shared/backup/transition.ts";
 import { StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { lockedBy } from "../shared/pipeline/held.ts";
-import type { Server } from "../shared/pipeline/ports.ts";
+import type { Layout, Server } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { writerOf } from "../shared/pipeline/take-target.ts";
 import { awaitTurn, occupied } from "../shared/pipeline/turn.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for lanes of them. */
-export const backup = step<"backup.v1.requested", { server: Server; shardCount: number; lanes: number[][] }>({
+export const backup = step<"backup.v1.requested", { server: Server; layout: Layout }>({
   on: "backup.v1.requested",
 
   async admit({ data, createTime: askTime }, change, { ids, settings }) {
@@ -70,23 +71,26 @@ export const backup = step<"backup.v1.requested", { server: Server; shardCount: 
     const doc = await store.get<Instance>(instanceName(data.instance));
     if (doc === undefined) throw new StatusError("NOT_FOUND", `${instanceName(data.instance)} was deleted meanwhile`);
     const server = await valkey.describe(doc.data, signal);
-    const shardCount = await valkey.shardCount(doc.data, signal);
-    if (shardCount < 1) throw new StatusError("UNAVAILABLE", `${doc.data.name} has no shard that serves keys`);
-    return { server, shardCount, lanes: lanesOf(shardCount, doc.data.maxParallelShards ?? defaultParallelShards) };
+    const layout = await valkey.plan(doc.data, signal);
+    if (layout.shards.length === 0)
+      throw new StatusError("UNAVAILABLE", `${doc.data.name} has no shard that serves keys`);
+    return { server, layout };
   },
 
-  async commit({ data }, { server, shardCount, lanes }, change) {
+  async commit({ data }, { server, layout }, change) {
     const name = change.operation.holds.find(({ kind }) => kind === "draft")?.path ?? "";
     const draft = await change.read<Backup>(name);
-    if (draft === undefined) throw new StatusError("ABORTED", `${name} is gone`);
+    const instance = await change.read<Instance>(instanceName(data.instance));
+    if (draft === undefined || instance === undefined) throw new StatusError("ABORTED", `${name} is gone`);
     const engineVersion = `${server.product} ${server.version}`;
-    change.put(name, { ...draft, shardCount, engineVersion, replicaCount: server.replicaCount });
-    for (const shards of lanes)
-      change.ask(
-        "shard.v1.requested",
-        { backup: name, instance: instanceName(data.instance), shards },
-        laneKey({ shards }),
-      );
+    const shards = layout.shards.map(({ host: _, zone: _zone, ...plan }) => plan);
+    change.put(name, { ...draft, shards, shardCount: shards.length, engineVersion, replicaCount: server.replicaCount });
+    if (layout.seeds.length > 0 && !isDeepStrictEqual(layout.seeds, instance.seeds))
+      change.put(instance.name, { ...instance, seeds: layout.seeds });
+    for (const lane of lanesOf(layout.shards, instance.maxParallelShards ?? defaultParallelShards)) {
+      const taken = { backup: name, instance: instance.name, shards: lane };
+      change.ask("shard.v1.requested", taken, laneKey(taken));
+    }
   },
 });
 

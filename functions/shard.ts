@@ -17,6 +17,8 @@ export interface Taking {
   work: Work<"shard.v1.requested">;
   instance: Instance;
   task: ShardTask;
+  /** Hears of whom it is taken, before the first byte. */
+  onSource(source: ShardSource): void;
   /** Hears how many bytes of this shard have passed. */
   onBytes(doneBytes: number): void;
 }
@@ -28,14 +30,14 @@ interface Verdict {
 }
 
 /** What the object itself keeps of how its file came about: a later attempt that finds it there knows no more. */
-type Origin = ShardSource & Pick<BackupFile, "snapshotStartTime">;
+type Origin = Omit<ShardSource, "node"> & Pick<BackupFile, "snapshotStartTime">;
 
 /**
  * Streams one shard's RDB file from Valkey, checks it on the way, stores it whole or not at all. UNFINISHED: what was done is kept,
  * and the rest wants another delivery.
  */
 export async function takeShard(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {
-  const { work, instance, task, onBytes } = taking;
+  const { work, instance, task, onSource, onBytes } = taking;
   const { objects, valkey, clock, settings } = ports;
   const { borderBytes } = settings;
   const object = fileObject(work.data.backup, task.shard);
@@ -45,12 +47,15 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
   let verdict: Verdict | undefined;
   let origin: Origin = { snapshotStartTime: timeOf(clock.now()) };
   const stream = valkey.snapshot(instance, task, signal, (source) => {
-    origin = { ...source, ...origin };
+    onSource(source);
+    const { node: _, ...told } = source;
+    origin = { ...told, ...origin };
   });
   const bytes = sizeOf(stream, onBytes);
   try {
     const first = await bytes.next(); // by now it is known of whom they are
     const onVerdict = (summary: RdbSummary, index: RdbIndex) => {
+      assertWhole(summary, object);
       verdict = { summary, index };
     };
     const rdb = checked(from(first, bytes), onVerdict, { borderBytes });
@@ -113,10 +118,19 @@ async function* lastAfter(source: AsyncIterable<Uint8Array>, renew: () => Promis
   await renew();
 }
 
+/** Keys of a slot on its way into the shard may be there in part, and are in another shard's file. */
+function assertWhole({ slotImports }: RdbSummary, object: string): void {
+  if (slotImports > 0)
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      `slots were moving into the shard of ${object}: take the backup once they have arrived`,
+    );
+}
+
 /** The file as it was stored and read, its index stored beside it. */
 async function fileOf(
   stored: ObjectInfo,
-  { work, task: { shard } }: Taking,
+  { work, task: { shard, slots } }: Taking,
   verdict: Verdict | undefined,
   ports: Ports,
   signal: AbortSignal,
@@ -135,6 +149,7 @@ async function fileOf(
     generation,
     crc32c,
     ...factsOf(verdict.summary),
+    ...(slots !== undefined && { slots }),
     ...origin,
     snapshotEndTime: createTime,
     ...(index && { index }),

@@ -61,14 +61,27 @@ export async function filesOf(
 
 /** Of all that is recorded of a file only what reading it tells. */
 function rdbFactsOf(file: BackupFile): RdbFacts {
-  const { sizeBytes, magic, rdbVersion, minimumRdbVersion, crc64, keys, expires, functions, databases } = file;
-  const { largestRecordBytes, moduleTypes, slotImports, usedMemoryBytes } = file;
-  return {
-    ...{ sizeBytes, magic, rdbVersion, minimumRdbVersion, crc64, keys, expires, functions, databases },
-    ...{ largestRecordBytes, moduleTypes, slotImports },
-    ...(usedMemoryBytes !== undefined && { usedMemoryBytes }),
-  };
+  const facts: RdbFacts = { ...file };
+  for (const field of Object.keys(facts)) if (!(field in rdbFacts)) Reflect.deleteProperty(facts, field);
+  return facts;
 }
+
+/** Whoever adds one to the model is led here by the compiler. */
+const rdbFacts = {
+  sizeBytes: true,
+  magic: true,
+  rdbVersion: true,
+  minimumRdbVersion: true,
+  crc64: true,
+  keys: true,
+  expires: true,
+  functions: true,
+  databases: true,
+  largestRecordBytes: true,
+  moduleTypes: true,
+  slotImports: true,
+  usedMemoryBytes: true,
+} satisfies Record<keyof RdbFacts, true>;
 
 /** The objects that URIs name, as they are now. */
 export async function placesOf(uris: readonly string[], objects: Objects): Promise<Place[]> {

@@ -34,6 +34,8 @@ export interface Instance {
   source?: SourcePolicy;
   /** How many shards are taken at once at most; `defaultParallelShards` where absent. */
   maxParallelShards?: number;
+  /** Other nodes of a cluster, `HOST:PORT`, as the last backup found them: where the endpoint is dead, they answer in its place. */
+  seeds?: string[];
   /** UPDATING: somebody works at it, and no backup starts. ACTIVE where absent. */
   state?: "ACTIVE" | "UPDATING";
   deletionProtectionEnabled: boolean;
@@ -126,6 +128,20 @@ export type Verification = "UNVERIFIED" | "CHECKED" | "PROVEN";
 /** What keeps files in a bucket: its retention policy, or the object's own, until a known time; or a hold, until somebody ends it. */
 export type DeferredBy = "RETENTION_POLICY" | "HOLD";
 
+/**
+ * POINT_IN_TIME: one file, of one instant. PER_SHARD: each shard's file is of an instant of its own, and they are not the same one.
+ * FUZZY: keys were read one after the other, over a span of time.
+ */
+export type Consistency = "POINT_IN_TIME" | "PER_SHARD" | "FUZZY";
+
+/** A shard as the plan of a backup found it. */
+export interface ShardPlan {
+  /** Absent: a server without cluster mode. */
+  slots?: string;
+  /** The node that was the best to read. */
+  node?: string;
+}
+
 /** One consistent set of RDB files, one a shard. `backupCollections/{instanceId}/backups/{backupId}` */
 export interface Backup {
   name: string;
@@ -148,6 +164,10 @@ export interface Backup {
   shardCount: number;
   replicaCount: number;
   backupFiles: BackupFile[];
+  /** CREATING: its shards as they were planned, in their order. */
+  shards?: ShardPlan[];
+  /** Absent of one that was sealed before it was told. */
+  consistency?: Consistency;
   verification: Verification;
   /** Operations that read it. A pin is void once its Operation is done. */
   pins: string[];
@@ -181,6 +201,8 @@ export interface BackupFile extends RdbFacts {
   /** When the snapshot was asked for, and when its last byte was stored: the file shows an instant between the two. */
   snapshotStartTime?: string;
   snapshotEndTime?: string;
+  /** POINT_IN_TIME where absent. */
+  consistency?: "POINT_IN_TIME" | "FUZZY";
   /** Where it can be cut: the object beside it. Absent: it is loaded whole. */
   index?: StoredIndex;
 }

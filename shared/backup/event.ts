@@ -74,6 +74,8 @@ export const events = {
       .max(1000)
       .refine((shards) => new Set(shards).size === shards.length, "names a shard twice"),
     round: z.int().min(1).optional(),
+    /** Ids of nodes that failed while they were read. */
+    avoid: z.array(z.string().max(64)).max(100).optional(),
   }),
   /** Write the manifest of a backup whose files are all there, and make it ACTIVE. */
   "seal.v1.requested": z.strictObject({ backup }),

@@ -23,6 +23,10 @@ export interface InstanceFlags extends ScheduleFlags, MaintenanceFlags {
   shardCount?: string | undefined;
   /** 0 to 250. */
   replicaCount?: string | undefined;
+  /** `prefer-replica`, `replica-only` or `primary`. */
+  source?: string | undefined;
+  /** 1 to 250. */
+  maxParallelShards?: string | undefined;
   /** `disabled` (or `transit-encryption-disabled`) or `server-authentication`. */
   transitEncryptionMode?: string | undefined;
   /** PEM. */
@@ -45,6 +49,8 @@ const transitModes = {
   TRANSIT_ENCRYPTION_DISABLED: "TRANSIT_ENCRYPTION_DISABLED",
   SERVER_AUTHENTICATION: "SERVER_AUTHENTICATION",
 } as const;
+
+const sources = { PREFER_REPLICA: "PREFER_REPLICA", REPLICA_ONLY: "REPLICA_ONLY", PRIMARY: "PRIMARY" } as const;
 
 const states = { ACTIVE: "ACTIVE", UPDATING: "UPDATING" } as const;
 
@@ -74,13 +80,14 @@ export function newInstance(
 /** The instance with what the flags say changed. Its certificate goes when the encryption does. */
 export function changedInstance(instance: Instance, flags: InstanceFlags, now: string): Instance {
   const { endpoint, location, mode, nodeType, shardCount, replicaCount } = flags;
-  const { transitEncryptionMode, state, deletionProtectionEnabled } = flags;
+  const { transitEncryptionMode, source, maxParallelShards, state, deletionProtectionEnabled } = flags;
   const {
     caCertificate: oldCa,
     authUser: oldUser,
     authSecret: oldSecret,
     backupObjective: oldObjective,
     maintenancePolicy: oldMaintenance,
+    seeds,
     ...rest
   } = instance;
   const encryption =
@@ -103,6 +110,8 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     ...(nodeType !== undefined && { nodeType: nodeTypeOf(nodeType) }),
     ...(shardCount !== undefined && { shardCount: countOf("shard count", shardCount, 1) }),
     ...(replicaCount !== undefined && { replicaCount: countOf("replica count", replicaCount, 0) }),
+    ...(source !== undefined && { source: oneOf("source", source, sources) }),
+    ...(maxParallelShards !== undefined && { maxParallelShards: countOf("max parallel shards", maxParallelShards, 1) }),
     transitEncryptionMode: encryption,
     ...(caCertificate !== undefined && { caCertificate }),
     ...(authUser !== undefined && { authUser }),
@@ -113,7 +122,9 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     ...(state !== undefined && { state: oneOf("state", state, states) }),
     ...(deletionProtectionEnabled !== undefined && { deletionProtectionEnabled }),
   };
-  return stamped(instance, after, now);
+  // Nodes of another cluster would answer for this one.
+  const isSame = seeds !== undefined && !isReachedAnew(instance, after);
+  return stamped(instance, isSame ? { ...after, seeds } : after, now);
 }
 
 /** Says since when its schedule is what it is. */

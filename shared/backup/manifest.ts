@@ -21,6 +21,7 @@ export interface Manifest
     | "shardCount"
     | "replicaCount"
     | "backupFiles"
+    | "consistency"
     | "verification"
   > {
   manifestVersion: 1;
@@ -46,6 +47,7 @@ export function manifestBytes(backup: Backup): Uint8Array {
     shardCount: backup.shardCount,
     replicaCount: backup.replicaCount,
     backupFiles: backup.backupFiles,
+    ...(backup.consistency !== undefined && { consistency: backup.consistency }),
     verification: backup.verification,
   };
   return new TextEncoder().encode(`${JSON.stringify(sorted(manifest), null, 2)}\n`);

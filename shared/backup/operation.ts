@@ -53,6 +53,8 @@ export interface Operation {
   /** What the preflight of a restore found, check by check. */
   checks?: Check[];
   plan?: RestorePlan;
+  /** What went wrong on the way and was done again, the latest last. */
+  incidents?: Incident[];
   /** The target of a dry run, where nobody has registered it so: known to this Operation alone. */
   dryRunTarget?: Instance;
 }
@@ -62,6 +64,10 @@ export interface OperationError {
   message: string;
   /** Bytes from the start of the input, where that means something. */
   offset?: number;
+}
+
+export interface Incident extends OperationError {
+  time: string;
 }
 
 export interface Progress {

@@ -12,7 +12,7 @@ import {
 import type { ReplayFile } from "./operation.ts";
 import { checkReplay } from "./replay.ts";
 import { checkMode, checkNodeType, checkReplicas, checkShards, type Shape } from "./shape.ts";
-import { checkSlots } from "./slots.ts";
+import { checkSlots } from "./slot-coverage.ts";
 import type { Target } from "./target.ts";
 
 /** All that a preflight looks at. */

@@ -46,6 +46,7 @@ const file = z.strictObject({
   replicationOffset: count.exactOptional(),
   snapshotStartTime: time.exactOptional(),
   snapshotEndTime: time.exactOptional(),
+  consistency: z.enum(["POINT_IN_TIME", "FUZZY"]).exactOptional(),
   sizeBytes: count,
   magic: z.enum(["REDIS", "VALKEY"]),
   rdbVersion: count,
@@ -83,6 +84,7 @@ const shape = z.strictObject({
   shardCount: z.int().min(1).max(1000),
   replicaCount: count,
   backupFiles: z.array(file),
+  consistency: z.enum(["POINT_IN_TIME", "PER_SHARD", "FUZZY"]).exactOptional(),
   verification: z.enum(["UNVERIFIED", "CHECKED", "PROVEN"]),
 } satisfies Record<keyof Manifest, z.ZodType>);
 

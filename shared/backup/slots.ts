@@ -1,26 +1,33 @@
-import { type Finding, fail, pass, unknown } from "./check.ts";
+/** Slots of every cluster (Valkey cluster.h, CLUSTER_SLOTS). */
+export const slotCount = 16_384;
 
-/** Of a cluster, all together (cluster.h, CLUSTER_SLOTS). */
-const slotCount = 16_384;
+export type SlotRange = [first: number, last: number];
 
-/**
- * Whether the files hold every slot of the cluster that they were taken of: without one of its shards a restore would look whole and be
- * short of a part of the keys. `slots`: of each file, as CLUSTER NODES writes them; absent where no manifest tells.
- */
-export function checkSlots(slots: readonly (string | undefined)[]): Finding {
-  const told = slots.filter((ranges) => ranges !== undefined);
-  if (told.length === 0) return pass("the files are told of no slots");
-  const held = new Set(told.flatMap(slotsOf)).size;
-  const message = `the files hold ${held} of ${slotCount} slots`;
-  if (held === slotCount) return pass(message);
-  if (told.length < slots.length) return unknown(`${message}, and of some of them it is not known which`);
-  return fail(`${message}: name the files of all shards; what lies apart from its manifest is restored as it is`);
+/** Slots as CLUSTER NODES writes them, `0-5460 7000`, in the order of their numbers and no two stretches that touch. */
+export function slotsText(ranges: readonly SlotRange[]): string {
+  const merged: SlotRange[] = [];
+  for (const [first, last] of [...ranges].sort(([a], [b]) => a - b)) {
+    const before = merged.at(-1);
+    if (before !== undefined && first === before[1] + 1) before[1] = last;
+    else merged.push([first, last]);
+  }
+  return merged.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(" ");
 }
 
-/** `0-5460 7000`, one by one. */
-function slotsOf(ranges: string): number[] {
-  return ranges.split(" ").flatMap((range) => {
-    const [first = 0, last = first] = range.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, n) => first + n);
-  });
+/** The stretches of such a text; none of an empty one. */
+export function slotRanges(text: string): SlotRange[] {
+  return [...text.matchAll(/(\d+)(?:-(\d+))?/g)].map(([, first, last]) => [Number(first), Number(last ?? first)]);
+}
+
+/** What keeps sets of slots from covering all of them, each once; `undefined` where nothing does. */
+export function gapIn(texts: readonly string[]): string | undefined {
+  const ranges = texts.flatMap(slotRanges).sort(([a], [b]) => a - b);
+  let next = 0;
+  for (const [first, last] of ranges) {
+    if (first > next) return `slot ${next} is in none of them`;
+    if (first < next) return `slot ${first} is in two of them`;
+    next = last + 1;
+  }
+  if (next < slotCount) return `slot ${next} is in none of them`;
+  return next > slotCount ? `slot ${next - 1} does not exist` : undefined;
 }

@@ -1,7 +1,8 @@
 import { StatusError } from "../error.ts";
-import type { Backup, BackupCollection, BackupFile, DeferredBy } from "./backup.ts";
+import type { Backup, BackupCollection, BackupFile, Consistency, DeferredBy } from "./backup.ts";
 import { day, later, ttlBounds } from "./duration.ts";
 import { inReview } from "./review.ts";
+import { gapIn } from "./slots.ts";
 
 /** What an event makes of a backup. Each refuses with FAILED_PRECONDITION, and says why, where the state does not allow it. */
 
@@ -18,12 +19,29 @@ export function withFile(backup: Backup, file: BackupFile): Backup {
 export const isComplete = (backup: Backup): boolean =>
   backup.shardCount > 0 && backup.backupFiles.length === backup.shardCount;
 
-/** Its manifest is in the bucket: from here on it counts. */
-export function sealed(backup: Backup): Backup {
+/**
+ * Its manifest is in the bucket: from here on it counts. The files of a cluster must cover every slot once: then none of its keys is
+ * missing and none is there twice.
+ */
+export function sealed({ shards: _, ...backup }: Backup): Backup {
   if (backup.state !== "CREATING") throw refused(backup, `it is ${backup.state}`);
   if (!isComplete(backup))
     throw refused(backup, `${backup.backupFiles.length} of ${backup.shardCount} files are there`);
-  return inReview({ ...backup, state: "ACTIVE", verification: "CHECKED" });
+  const slots = backup.backupFiles.flatMap((file) => file.slots ?? []);
+  const gap = slots.length === 0 ? undefined : gapIn(slots);
+  if (gap !== undefined) throw refused(backup, `its files do not make a whole cluster: ${gap}`);
+  return inReview({
+    ...backup,
+    state: "ACTIVE",
+    consistency: consistencyOf(backup.backupFiles),
+    verification: "CHECKED",
+  });
+}
+
+/** What its files together show. */
+function consistencyOf(files: readonly BackupFile[]): Consistency {
+  if (files.some(({ consistency }) => consistency === "FUZZY")) return "FUZZY";
+  return files.length > 1 ? "PER_SHARD" : "POINT_IN_TIME";
 }
 
 /** A tombstone, to be undone until its `purgeTime`. `inUseBy`: the live Operations that read it. */

@@ -1,7 +1,7 @@
 import type { Instance } from "../backup/backup.ts";
 import type { Inspection } from "../backup/health.ts";
 import { StatusError } from "../error.ts";
-import type { LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
+import type { Layout, LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
 import { libraryNameOf } from "../rdb/function-library.ts";
 import type { Checkpoint } from "../rdb/reader.ts";
@@ -23,6 +23,8 @@ export interface MemoryServer {
   inspected: { info?: Record<string, string>; config?: { [K in keyof Inspection["config"]]?: string | undefined } };
   /** What its snapshots send in place of its keys, to stand for a server that sends something else. */
   sends: Uint8Array | undefined;
+  /** Slots, nodes, hosts and zones of its shards; a server without cluster mode where absent. */
+  layout: Layout["shards"] | undefined;
 }
 
 export interface MemoryValkey extends Valkey {
@@ -76,6 +78,7 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
         answers: {},
         inspected: {},
         sends: undefined,
+        layout: undefined,
       };
       servers.set(endpoint, server);
       return server;
@@ -84,9 +87,20 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
     describe: async (instance) => described(find(instance)),
     inspect: async (instance) => [inspection(instance.endpoint, find(instance))],
     shardCount: async (instance) => find(instance).shards.length,
-    async *snapshot(instance, { shard }, signal, onSource) {
+    async plan(instance) {
+      const { layout, shards } = find(instance);
+      return { shards: layout ?? shards.map(() => ({})), seeds: [] };
+    },
+    async *snapshot(instance, { shard, slots }, signal, onSource) {
       const server = find(instance);
-      onSource?.({ sourceRole: "PRIMARY", replicationId: server.runId, replicationOffset: 0 });
+      const now = server.layout?.[shard]?.slots;
+      if (slots !== now)
+        throw new StatusError(
+          "FAILED_PRECONDITION",
+          `shard ${shard} had the slots ${slots}, now ${now}: slots have moved`,
+        );
+      const node = server.layout?.[shard]?.node ?? server.runId;
+      onSource?.({ node, sourceRole: "PRIMARY", replicationId: server.runId, replicationOffset: 0 });
       const file = server.sends ?? fileOf(server, shard);
       for (let start = 0; start < file.byteLength; start += chunkBytes) {
         signal.throwIfAborted();

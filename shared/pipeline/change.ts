@@ -18,6 +18,9 @@ export interface OutboxEntry {
   dueTime?: string;
 }
 
+/** Of more, an Operation forgets the first. */
+const mostIncidents = 50;
+
 export const outboxCollection = "outbox";
 
 /** An event as the outbox keeps it until it is published; where nobody has, `relay` does from `notBefore` on. */
@@ -106,6 +109,13 @@ export class Change {
   /** States a fact. `key` tells those of a set apart. */
   say<T extends EventType>(type: T, data: EventMap[T], key?: string): void {
     this.#queue(`${idOf(this.operation.name)}.${type}${key === undefined ? "" : `.${key}`}`, type, data, {});
+  }
+
+  /** Keeps what went wrong and will be, or was, done again: whoever reads the Operation later can follow it. */
+  tell({ code, message }: Pick<OperationError, "code" | "message">): void {
+    this.operation.incidents = [...(this.operation.incidents ?? []), { time: this.now, code, message }].slice(
+      -mostIncidents,
+    );
   }
 
   /** Remembers what the Operation takes hold of, so that its end gives it back. */

@@ -112,6 +112,7 @@ function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType
     attempt: task.attempt,
     renew: () => keeper.renew(),
     timeLeft: () => keeper.timeLeft(),
+    ...(task.error !== undefined && { lastError: task.error }),
     ...(task.progress?.resume !== undefined && { resume: task.progress.resume }),
     progress: (doneBytes, totalBytes, resume) => keeper.progress(doneBytes, totalBytes, resume),
   };

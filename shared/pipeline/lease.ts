@@ -5,8 +5,12 @@ import type { Claim } from "./claim.ts";
 import type { Doc, Ports } from "./ports.ts";
 import type { Timing } from "./timing.ts";
 
-/** How often news of progress is written, in milliseconds, where there is any. */
+/**
+ * How often news of progress is written where there is any: at first every so many milliseconds, then after each quarter of the time that
+ * has passed, as whoever waits for long looks less often, and each is a write that is paid for.
+ */
 const newsInterval = 2_000;
+const newsShare = 1 / 4;
 
 /**
  * Keeps a claim alive while its step runs, and ends the step when it cannot: by the monotonic clock, some time before
@@ -92,7 +96,7 @@ export class LeaseKeeper {
   /** Renews in time; a renewal that fails is tried again until the watch ends it. */
   async #keep(): Promise<void> {
     const { clock, log } = this.#ports;
-    while (await this.#slept(Math.min(newsInterval, this.#timing.renewal))) {
+    while (await this.#slept(Math.min(this.#newsPause(), this.#timing.renewal))) {
       const isDue = clock.monotonic() - this.#renewTime >= this.#timing.renewal;
       if (!isDue && !this.#isNews) continue;
       try {
@@ -102,6 +106,10 @@ export class LeaseKeeper {
         log("WARNING", "lease not renewed", { task: this.#claim.taskPath, code: asStatusError(error).code });
       }
     }
+  }
+
+  #newsPause(): number {
+    return Math.max(newsInterval, newsShare * (this.#ports.clock.monotonic() - this.#startTime));
   }
 
   async #watch(): Promise<void> {

@@ -1,6 +1,7 @@
-import type { BackupFile, Instance, RdbFacts } from "../backup/backup.ts";
+import type { BackupFile, Instance, RdbFacts, ShardPlan } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
 import type { Inspection } from "../backup/health.ts";
+import type { Site } from "../backup/lane.ts";
 import type { Target } from "../backup/target.ts";
 
 /**
@@ -218,14 +219,26 @@ export interface LoadMark {
   result: LoadResult;
 }
 
-/** One shard to take a snapshot of. */
-export interface ShardTask {
+/** One shard to take a snapshot of, as it was planned. */
+export interface ShardTask extends ShardPlan {
   /** From 0. */
   shard: number;
+  /** Nodes that failed while they were read: taken where there is no other. */
+  avoid?: readonly string[];
 }
 
 /** Whom a snapshot is taken of, and what of its history the file holds. */
-export interface ShardSource extends Pick<BackupFile, "slots" | "sourceRole" | "replicationId" | "replicationOffset"> {}
+export interface ShardSource extends Pick<BackupFile, "sourceRole" | "replicationId" | "replicationOffset"> {
+  /** By which `avoid` names it. */
+  node?: string;
+}
+
+/** What a backup has to take, and where: by number, from 0. */
+export interface Layout {
+  shards: (ShardPlan & Site)[];
+  /** Nodes that can answer for the cluster as well as its endpoint, `HOST:PORT`; none without cluster mode. */
+  seeds: string[];
+}
 
 /** A file to load: its facts, and its bytes by range. */
 export interface LoadSource {
@@ -302,8 +315,14 @@ export interface Valkey {
   /** How many shards the instance has now; shards are numbered from 0. */
   shardCount(instance: Instance, signal: AbortSignal): Promise<number>;
   /**
+   * The shards and the best node of each. UNAVAILABLE: slots that nobody serves, no node that is fit. FAILED_PRECONDITION: slots
+   * are moving, or the instance's source is REPLICA_ONLY and a shard has no replica.
+   */
+  plan(instance: Instance, signal: AbortSignal): Promise<Layout>;
+  /**
    * One shard's RDB file as a stream, of the healthiest node; `onSource` is told, before the first byte, of whom it is taken. A
-   * stream that ends early or stalls throws UNAVAILABLE.
+   * stream that ends early or stalls throws UNAVAILABLE. With `slots`, FAILED_PRECONDITION unless the shard had exactly these, and
+   * none on its way, when its snapshot was taken.
    */
   snapshot(
     instance: Instance,

@@ -1,4 +1,5 @@
 import type { EventMap, EventType } from "../backup/event.ts";
+import type { OperationError } from "../backup/operation.ts";
 import type { Change } from "./change.ts";
 import type { Ports } from "./ports.ts";
 
@@ -16,6 +17,8 @@ export interface Work<T extends EventType> {
   attempt: number;
   /** Makes sure that the lease is still ours; throws ABORTED if it is not. For the moment before something final. */
   renew(): Promise<void>;
+  /** Why the attempt before this one failed. */
+  lastError?: OperationError;
   /** What an earlier attempt said last of how to go on. */
   resume?: string;
   /** Milliseconds until this delivery is given up: nothing that takes longer should be begun. */

@@ -16,9 +16,15 @@ export type RecordsOptions = {
 };
 
 /**
- * The keys and functions of a file in the order of the file, as one batch for each chunk that completed any. Keys, values
- * and code may be views of the chunk just read: they are valid until the next batch is asked for, if the source reuses
- * its buffers, and as long as they are referenced if it does not.
+ * What is read at once. Entries of a few kilobytes die within a young generation of 1 MB; those of a large chunk outlive it, and
+ * collecting them takes a fourth of a load's time.
+ */
+const pieceBytes = 8_192;
+
+/**
+ * The keys and functions of a file in the order of the file, in batches. Keys, values and code may be views of the chunk
+ * just read: they are valid until the next batch is asked for, if the source reuses its buffers, and as long as they are
+ * referenced if it does not.
  *
  * Throws as `RdbReader` does, and only at the end for a wrong checksum: entries before that have been handed out then.
  */
@@ -29,11 +35,15 @@ export async function* records(
   const limit = limitBytes === undefined ? {} : { limitBytes };
   const reader = new RdbReader({ entries: true, stretch, checkpointBytes, ...limit });
   for await (const chunk of source) {
-    reader.write(chunk);
-    const entries = reader.takeEntries();
-    if (entries.length > 0) yield entries;
-    const checkpoint = reader.takeCheckpoint();
-    if (checkpoint !== undefined) onCheckpoint?.(checkpoint);
+    // A Buffer makes its views of Buffers, which take four times as long.
+    const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    for (let at = 0; at < bytes.length; at += pieceBytes) {
+      reader.write(bytes.subarray(at, at + pieceBytes));
+      const entries = reader.takeEntries();
+      if (entries.length > 0) yield entries;
+      const checkpoint = reader.takeCheckpoint();
+      if (checkpoint !== undefined) onCheckpoint?.(checkpoint);
+    }
   }
   const summary = reader.end();
   onSummary?.(summary);

@@ -39,7 +39,7 @@ export function otherNode(address: Address, host: string, port: number): Address
 }
 
 /** `HOST:PORT`; an IPv6 address stands in brackets. */
-function parseEndpoint(endpoint: string): { host: string; port: number } {
+export function parseEndpoint(endpoint: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(endpoint);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);

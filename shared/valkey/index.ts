@@ -1,4 +1,3 @@
-import { StatusError } from "../error.ts";
 import type { Valkey } from "../pipeline/ports.ts";
 import { addressOf, type ResolveSecret } from "./address.ts";
 import { inspect } from "./inspect.ts";
@@ -6,8 +5,9 @@ import { load } from "./load.ts";
 import { describeInstance, targetAt } from "./load-target.ts";
 import { replay } from "./replay.ts";
 import { beginReplay, endReplay, replayMark } from "./replay-mark.ts";
-import { type ReplicationOptions, replicate } from "./replication.ts";
-import { countShards, nodeOf, primariesOf } from "./topology.ts";
+import type { ReplicationOptions } from "./replication.ts";
+import { clusterSources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
+import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
 
 export type { ResolveSecret } from "./address.ts";
 
@@ -21,31 +21,27 @@ export interface ValkeyOptions extends ReplicationOptions {
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
   return {
     async describe(instance, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      return await describeInstance(address, instance.mode === "CLUSTER", signal);
+      const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
+      return await describeInstance(entry, instance.mode === "CLUSTER", signal);
     },
     async inspect(instance, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      const nodes = instance.mode === "CLUSTER" ? await primariesOf(address, signal) : [address];
+      const entries = await entriesOf(instance, resolveSecret);
+      const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0]];
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
-    shardCount: async (instance, signal) => countShards(instance, await addressOf(instance, resolveSecret), signal),
-    async *snapshot(instance, { shard }, signal, onSource) {
-      const address = await addressOf(instance, resolveSecret);
-      if (instance.mode === "CLUSTER_DISABLED" && shard !== 0) {
-        throw new StatusError(
-          "FAILED_PRECONDITION",
-          `${instance.name} is no cluster: it has shard 0 and no shard ${shard}`,
-        );
-      }
-      const node = instance.mode === "CLUSTER" ? await nodeOf(address, shard, signal) : { address };
-      yield* replicate(node.address, signal, patience, (history) =>
-        onSource?.({ ...history, ...("role" in node && { sourceRole: node.role }) }),
-      );
+    shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
+    plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
+    async *snapshot(instance, task, signal, onSource) {
+      const entries = await entriesOf(instance, resolveSecret);
+      const sources =
+        instance.mode === "CLUSTER"
+          ? await clusterSources(instance, entries, task, signal)
+          : await serverSources(instance, entries[0], task, signal);
+      yield* shardSnapshot(sources, signal, patience, onSource);
     },
     async load(instance, source, options, signal) {
-      const address = await addressOf(instance, resolveSecret);
-      const target = await targetAt(address, instance.mode === "CLUSTER", signal);
+      const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
+      const target = await targetAt(entry, instance.mode === "CLUSTER", signal);
       return load(target, source, options, signal, patience);
     },
     beginReplay: async (instance, replayer, signal) =>

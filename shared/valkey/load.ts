@@ -50,7 +50,7 @@ export async function load(
     {
       owners: target.owners,
       failure: (node, kind, text) => loadFailure(node, serverAt(target, node), source.facts, kind, text),
-      openLink: (node) => openNode(node, options, signal),
+      openLink: (node) => openNode(node, options, route.over),
       sendLarge: (link, block, moved) => turns.take(() => sendLarge(link, block, source, route.over, moved)),
       silenceMs,
     },

@@ -32,13 +32,16 @@ const TELL_MS = 250;
  */
 export class Watermark {
   readonly #tell: (mark: LoadMark) => void;
+  readonly #tellMs: number;
   /** Spans that have ended in the file, with the marks at their ends. */
   #closed: { span: Span; mark: LoadMark }[] = [];
   #current: Span;
   #toldAt = Number.NEGATIVE_INFINITY;
 
-  constructor(tell: (mark: LoadMark) => void) {
+  /** A mark that comes sooner than `tellMs` after the last is passed over: the next one says more. */
+  constructor(tell: (mark: LoadMark) => void, tellMs = TELL_MS) {
     this.#tell = tell;
+    this.#tellMs = tellMs;
     this.#current = new Span(() => this.#advance());
   }
 
@@ -57,7 +60,7 @@ export class Watermark {
   #advance(): void {
     let reached: LoadMark | undefined;
     while (this.#closed[0] !== undefined && !this.#closed[0].span.isOpen) reached = this.#closed.shift()?.mark;
-    if (reached === undefined || performance.now() - this.#toldAt < TELL_MS) return;
+    if (reached === undefined || performance.now() - this.#toldAt < this.#tellMs) return;
     this.#toldAt = performance.now();
     this.#tell(reached);
   }

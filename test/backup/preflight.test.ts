@@ -259,20 +259,20 @@ describe("the check of slots", () => {
   const found3 = (...slots: (string | undefined)[]) => found("slots", { slots });
 
   it("passes where the files hold all, however they are cut, and where nothing is told", () => {
-    expect(found3("0-5460", "5461-10922", "10923-16383")).toBe("PASS the files hold 16384 of 16384 slots");
+    expect(found3("0-5460", "5461-10922", "10923-16383")).toBe("PASS the files hold every slot of their cluster");
     expect(found3("0-99 101 200-16383", "100 102-199", undefined)).toMatch(/^PASS/);
     expect(found3(undefined, undefined)).toMatch(/^PASS the files are told of no slots/);
     expect(found3()).toMatch(/^PASS/);
   });
 
   it("fails where a shard's file is missing, also where another is there twice", () => {
-    expect(found3("0-5460", "10923-16383")).toMatch(/^FAIL the files hold 10922 of 16384 slots: name the files of all/);
-    expect(found3("0-5460", "0-5460", "10923-16383")).toMatch(/^FAIL the files hold 10922/);
-    expect(found3("0-16382")).toMatch(/^FAIL the files hold 16383/);
+    expect(found3("0-5460", "10923-16383")).toMatch(/^FAIL slot 5461 is in none of them: name the file of each/);
+    expect(found3("0-5460", "0-5460", "10923-16383")).toMatch(/^FAIL slot 0 is in two of them/);
+    expect(found3("0-16382")).toMatch(/^FAIL slot 16383 is in none/);
   });
 
   it("is not known where a file that no manifest tells of may be the missing one", () => {
-    expect(found3("0-5460", undefined)).toMatch(/^UNKNOWN the files hold 5461 of 16384 slots/);
+    expect(found3("0-5460", undefined)).toMatch(/^UNKNOWN slot 5461 is in none of them, and of some/);
   });
 });
 

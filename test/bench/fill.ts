@@ -60,12 +60,12 @@ return redis.status_reply("OK")`;
 const library = `#!lua name=bench
 redis.register_function('greet', function(keys, args) return 'hello ' .. args[1] end)`;
 
-/** Fills an empty server with about so many megabytes of RDB: the same keys each time, a tenth of them in database 1. */
-export async function fillMixed(endpoint: string, sizeMb: number): Promise<void> {
+/** Fills an empty server with about so many megabytes of RDB: the same keys each time, a tenth of them in the second database, if there is to be one. */
+export async function fillMixed(endpoint: string, sizeMb: number, databases: 1 | 2 = 2): Promise<void> {
   const rounds = Math.max(1, Math.round((sizeMb * 1e6) / bytesOfRound));
   await using(endpoint, async (client) => {
     for (let round = 0; round < rounds; round++) {
-      await client.select(round % 10 === 9 ? 1 : 0);
+      await client.select(round % 10 === 9 ? databases - 1 : 0);
       await client.eval(script, 0, round);
     }
     await client.call("FUNCTION", "LOAD", library);

@@ -7,22 +7,37 @@ import { dumpPayload } from "../../shared/rdb/payload.ts";
 import { records } from "../../shared/rdb/records.ts";
 
 /** Writes what `valkey-cli --pipe` is fed with: the RESTOREs of every key of a file, with absolute expiry times. */
-export async function writeRestoreCommands(rdb: string, file: string): Promise<void> {
-  const output = createWriteStream(file);
-  let db = 0;
+export function writeRestoreCommands(rdb: string, file: string): Promise<void> {
+  return writeRoutedCommands(rdb, [file], () => 0);
+}
+
+/** The same in one file for each node; `nodeOf` says which of them a key belongs to. Functions go to every node. */
+export async function writeRoutedCommands(
+  rdb: string,
+  files: readonly string[],
+  nodeOf: (key: Uint8Array) => number,
+): Promise<void> {
+  const outputs = files.map((file) => createWriteStream(file));
+  const databases = files.map(() => 0);
   for await (const batch of records(fileSource(rdb, new AbortController().signal))) {
-    const parts: Uint8Array[] = [];
+    const parts: Uint8Array[][] = files.map(() => []);
     for (const entry of batch) {
-      if (entry.kind === "record" && entry.db !== db) {
-        db = entry.db;
-        parts.push(...bulks(["SELECT", `${db}`]));
+      const nodes = entry.kind === "function" ? files.keys() : [nodeOf(entry.key)];
+      for (const node of nodes) {
+        if (entry.kind === "record" && entry.db !== databases[node]) {
+          databases[node] = entry.db;
+          parts[node]?.push(...bulks(["SELECT", `${entry.db}`]));
+        }
+        parts[node]?.push(...bulks(wordsOf(entry)));
       }
-      parts.push(...bulks(wordsOf(entry)));
     }
-    if (!output.write(Buffer.concat(parts))) await once(output, "drain");
+    for (const [node, output] of outputs.entries())
+      if (!output.write(Buffer.concat(parts[node] ?? []))) await once(output, "drain");
   }
-  output.end();
-  await finished(output);
+  for (const output of outputs) {
+    output.end();
+    await finished(output);
+  }
 }
 
 function wordsOf(entry: RdbEntry): (string | Uint8Array)[] {

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
+import { collect, once } from "../../shared/pipeline/stream.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { register } from "../pipeline/registered.ts";
 import { createWorld, exports, instanceOf, vault, type World } from "../pipeline/world.ts";
@@ -86,6 +87,25 @@ describe("backups create", () => {
   });
 });
 
+describe("backups describe", () => {
+  it("says of one file that it shows one instant, and when", async () => {
+    await take();
+    const { stdout } = await valkeepOn(world, "backups describe orders/one");
+    expect(stdout).toMatch(/\nconsistency: POINT_IN_TIME: one instant between 2026-01-01T\S+ and 2026-01-01T\S+\n/);
+  });
+
+  it("says of several that their shards are not one instant; --json has the bare value", async () => {
+    world.valkey.start(endpoint, 3);
+    await take();
+    const [text, json] = [
+      await valkeepOn(world, "backups describe orders/one"),
+      await valkeepOn(world, "backups describe orders/one --json"),
+    ];
+    expect(text.stdout).toMatch(/consistency: PER_SHARD: each shard .* together they are not one instant\n/);
+    expect(JSON.parse(json.stdout).consistency).toBe("PER_SHARD");
+  });
+});
+
 describe("backups list", () => {
   it("shows the newest first, of one instance or of all", async () => {
     await take();
@@ -169,6 +189,33 @@ describe("backups check", () => {
     const { exitCode, stderr } = await check();
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(new RegExp(`${file} is missing.*\\(DATA_LOSS\\)`));
+  });
+
+  it("finds an index that is damaged or missing", async () => {
+    world.ports.settings.borderBytes = 100;
+    await take();
+    const index = `${name}/0.index.json`;
+    expect((await check()).exitCode).toBe(0);
+    world.ports.objects.corrupt(vault, index, 40);
+    expect((await check()).stderr).toMatch(/0\.index\.json.* \(DATA_LOSS\)/);
+    const found = await world.ports.objects.stat(vault, index);
+    if (found !== undefined) await world.ports.objects.remove(found);
+    const { exitCode, stderr } = await check();
+    expect([exitCode, stderr]).toEqual([1, expect.stringContaining("0.index.json is missing (DATA_LOSS)")]);
+  });
+
+  it("finds an index that is not its file's, although it was stored so", async () => {
+    world.ports.settings.borderBytes = 100;
+    const create = world.ports.objects.create.bind(world.ports.objects);
+    world.ports.objects.create = async (bucket, object, source, ...rest) => {
+      if (!object.endsWith(".index.json")) return await create(bucket, object, source, ...rest);
+      const text = Buffer.from(await collect(source)).toString();
+      return await create(bucket, object, once(Buffer.from(text.replace('"database":0', '"database":1'))), ...rest);
+    };
+    await take();
+    const { exitCode, stderr } = await check();
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`gs://${vault}/${name}/0.index.json is not the index of its file (DATA_LOSS)`);
   });
 
   it("finds that another file is in its place", async () => {

@@ -84,6 +84,24 @@ describe("finding the local stack", () => {
   });
 });
 
+describe("a deployment", () => {
+  const needed = {
+    GOOGLE_CLOUD_PROJECT: "p",
+    VALKEEP_LOCATION: "l",
+    VALKEEP_VAULT_BUCKET: "v",
+    VALKEEP_INBOX_BUCKET: "i",
+  };
+
+  it("says how far apart the places are where a file can be cut, or is told that this is no number", () => {
+    expect(readConfig(needed).borderBytes).toBeUndefined();
+    expect(readConfig({ ...needed, VALKEEP_BORDER_BYTES: "1000000" }).borderBytes).toBe(1_000_000);
+    for (const text of ["0", "-1", "64MiB", "1e6"])
+      expect(() => readConfig({ ...needed, VALKEEP_BORDER_BYTES: text })).toThrow(
+        /VALKEEP_BORDER_BYTES is .*, expected/,
+      );
+  });
+});
+
 describe("without a stack", () => {
   it("wrong usage is the variable that is missing", async () => {
     const environment = { VALKEEP_STACK: "none", GOOGLE_CLOUD_PROJECT: "mine" };

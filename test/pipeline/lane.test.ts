@@ -1,25 +1,43 @@
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
-import type { Task } from "../../shared/backup/operation.ts";
+import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { slotCount } from "../../shared/backup/slots.ts";
+import { StatusError } from "../../shared/error.ts";
+import type { ShardTask } from "../../shared/pipeline/ports.ts";
+import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
-import { createWorld, instanceOf, type World } from "./world.ts";
+import { operationsOf } from "./requested.ts";
+import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
 const nightly = backupName("orders", "nightly");
 let world: World;
 
-beforeEach(async () => {
+/** `orders` as a cluster of so many shards, each on a host of its own. */
+async function cluster(shards: number, maxParallelShards: number): Promise<void> {
   world = createWorld();
-  fill(world.valkey.start("127.0.0.1:7001", 5), 20);
-  await register(world, { ...instanceOf("orders", "127.0.0.1:7001"), maxParallelShards: 2 });
-});
+  const server = world.valkey.start("127.0.0.1:7001", shards);
+  fill(server, 4 * shards);
+  const border = (shard: number) => Math.floor((shard * slotCount) / shards);
+  server.layout = server.shards.map((_, n) => ({
+    slots: `${border(n)}-${border(n + 1) - 1}`,
+    node: `replica-${n}`,
+    host: `10.0.0.${n}`,
+    zone: `zone-${n % 3}`,
+  }));
+  await register(world, { ...instanceOf("orders", "127.0.0.1:7001"), mode: "CLUSTER", maxParallelShards });
+}
 
-async function take(): Promise<Backup | undefined> {
+async function take(): Promise<Operation> {
   const data = { instance: "orders", backupId: "nightly" };
   await world.events.publish({ type: "backup.v1.requested", data, attributes: {} });
   await world.settle();
-  return (await world.ports.store.get<Backup>(nightly))?.data;
+  const [operation] = await operationsOf(world, "backup");
+  if (operation === undefined) throw new Error("nothing was begun");
+  return operation;
 }
+
+const stored = async (): Promise<Backup | undefined> => (await world.ports.store.get<Backup>(nightly))?.data;
 
 async function lanes(): Promise<unknown[]> {
   const tasks = await world.ports.store.query<Task>({ collection: "tasks", group: true });
@@ -28,29 +46,176 @@ async function lanes(): Promise<unknown[]> {
   );
 }
 
-it("takes the shards in no more lanes than the instance allows, each in one delivery", async () => {
-  const backup = await take();
-  expect(backup).toMatchObject({ state: "ACTIVE", shardCount: 5 });
-  expect(backup?.backupFiles.map(({ fileName }) => fileName)).toEqual([0, 1, 2, 3, 4].map((n) => `${n}.rdb`));
-  expect(await lanes()).toEqual([
-    [0, 2, 4],
-    [1, 3],
-  ]);
-});
-
-it("asks for the rest of a lane once its delivery has no time for another shard", async () => {
+/** Something happens before each snapshot, or once its first chunk has come. Answers the tasks in their order. */
+function meddle(act: {
+  before?: (task: ShardTask, signal: AbortSignal) => Promise<void>;
+  midway?: (task: ShardTask) => void;
+}): ShardTask[] {
   const { snapshot } = world.valkey;
+  const tasks: ShardTask[] = [];
   world.valkey.snapshot = async function* (instance, task, signal, onSource) {
-    await world.clock.sleep(200_000, signal);
-    yield* snapshot(instance, task, signal, onSource);
+    tasks.push(task);
+    await act.before?.(task, signal);
+    for await (const chunk of snapshot(instance, task, signal, onSource)) {
+      yield chunk;
+      act.midway?.(task);
+    }
   };
-  expect(await take()).toMatchObject({ state: "ACTIVE", totalSizeBytes: expect.any(Number) });
-  expect(await lanes()).toEqual([[0, 2, 4], [1, 3], [2, 4], [3], [4]]);
+  return tasks;
+}
+
+const broken = new StatusError("UNAVAILABLE", "the connection to the replica broke");
+
+beforeEach(async () => await cluster(5, 2));
+
+describe("a backup of several shards", () => {
+  it("takes them in no more lanes than the instance allows, each in one delivery", async () => {
+    await take();
+    const backup = await stored();
+    expect(backup).toMatchObject({ state: "ACTIVE", shardCount: 5 });
+    expect(backup?.backupFiles.map(({ fileName }) => fileName)).toEqual([0, 1, 2, 3, 4].map((n) => `${n}.rdb`));
+    expect((await lanes()).map((lane) => (lane as number[]).length)).toEqual([3, 2]);
+  });
+
+  it("asks for the rest of a lane once its delivery has no time for another shard", async () => {
+    meddle({ before: () => world.clock.sleep(200_000) });
+    expect((await take()).error).toBeUndefined();
+    expect((await stored())?.state).toBe("ACTIVE");
+    expect((await lanes()).map((lane) => (lane as number[]).length).sort()).toEqual([1, 1, 2, 2, 3]);
+  });
+
+  it("gives a shard that turns out too long for the rest of a delivery a whole one, and keeps what came before it", async () => {
+    await cluster(2, 1);
+    const tasks = meddle({
+      before: ({ shard }, signal) => world.clock.sleep(shard === 0 ? 100_000 : 500_000, signal),
+    });
+    expect((await take()).error).toBeUndefined();
+    expect((await stored())?.state).toBe("ACTIVE");
+    expect(tasks.map(({ shard }) => shard)).toEqual([0, 1, 1]);
+  });
+
+  it("keeps with each file when and of whom it was taken, and which slots it holds", async () => {
+    await take();
+    const [file] = (await stored())?.backupFiles ?? [];
+    expect(file).toMatchObject({
+      slots: "0-3275",
+      sourceRole: "PRIMARY",
+      replicationId: "run-1",
+      replicationOffset: 0,
+      snapshotStartTime: expect.stringMatching(/^2026-01-01T00/),
+    });
+    expect(file?.snapshotEndTime).toBe(file?.createTime);
+  });
+
+  it("says that its shards are not of one instant, and keeps nothing of its plan", async () => {
+    await take();
+    expect(await stored()).toMatchObject({ consistency: "PER_SHARD" });
+    expect(await stored()).not.toHaveProperty("shards");
+    const manifest = await world.ports.objects.stat(vault, `${nightly}/manifest.json`);
+    if (manifest === undefined) throw new Error("there is no manifest");
+    let text = "";
+    for await (const chunk of world.ports.objects.read(manifest)) text += Buffer.from(chunk).toString();
+    expect(JSON.parse(text)).toMatchObject({ consistency: "PER_SHARD", backupFiles: { length: 5 } });
+  });
 });
 
-it("keeps with each file when and of whom it was taken", async () => {
-  const [file] = (await take())?.backupFiles ?? [];
-  expect(file).toMatchObject({ sourceRole: "PRIMARY", replicationId: "run-1", replicationOffset: 0 });
-  expect(file?.snapshotStartTime).toMatch(/^2026-01-01T00/);
-  expect(file?.snapshotEndTime).toBe(file?.createTime);
+describe("a shard whose node breaks down while it is read", () => {
+  it("is taken again from another node, the others keep their files, and the Operation tells of it", async () => {
+    let isBroken = true;
+    const tasks = meddle({
+      midway({ shard }) {
+        if (shard !== 4 || !isBroken) return;
+        isBroken = false;
+        throw broken;
+      },
+    });
+    const operation = await take();
+    expect(operation.error).toBeUndefined();
+    expect(operation).toMatchObject({
+      incidents: [{ code: "UNAVAILABLE", message: broken.message }],
+    });
+    expect((await stored())?.state).toBe("ACTIVE");
+    expect(tasks.map(({ shard }) => shard).sort()).toEqual([0, 1, 2, 3, 4, 4]);
+    expect(tasks.at(-1)).toMatchObject({ shard: 4, avoid: ["replica-4"] });
+  });
+
+  it("knows whom to avoid at every later attempt, though nothing else was won", async () => {
+    await cluster(1, 1);
+    let left = 2;
+    const tasks = meddle({
+      midway() {
+        if (left-- > 0) throw broken;
+      },
+    });
+    const operation = await take();
+    expect(operation.error).toBeUndefined();
+    expect(operation).toMatchObject({ incidents: [{ message: broken.message }] });
+    expect(tasks.map(({ avoid }) => avoid)).toEqual([[], ["replica-0"], ["replica-0"]]);
+  });
+
+  it("fails the backup once its attempts are spent, and leaves nothing of the other shards", async () => {
+    meddle({
+      midway({ shard }) {
+        if (shard === 3) throw broken;
+      },
+    });
+    expect((await take()).error).toMatchObject({ code: "UNAVAILABLE", message: expect.stringContaining("attempts") });
+    await world.clock.advance(3_700_000);
+    await world.settle();
+    expect([await stored(), await objectsOf(world, vault)]).toEqual([undefined, []]);
+  });
+});
+
+describe("slots that move while a backup runs", () => {
+  it("end it with a refusal, and no half backup is left", async () => {
+    const { layout } = world.valkey.servers.get("127.0.0.1:7001") ?? {};
+    meddle({
+      async before({ shard }) {
+        const [from, to] = [layout?.[3], layout?.[4]];
+        if (shard !== 2 || from === undefined || to === undefined) return;
+        from.slots = "9830-13000";
+        to.slots = "13001-16383";
+      },
+    });
+    expect((await take()).error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("slots have moved"),
+    });
+    await world.clock.advance(3_700_000);
+    await world.settle();
+    expect([await stored(), await objectsOf(world, vault)]).toEqual([undefined, []]);
+  });
+
+  it("unseen by every shard are seen by the seal: files that do not cover all slots once are no backup", async () => {
+    const { layout } = world.valkey.servers.get("127.0.0.1:7001") ?? {};
+    if (layout?.[1] !== undefined) layout[1].slots = "3276-6551";
+    expect((await take()).error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("its files do not make a whole cluster: slot 6552 is in none of them"),
+    });
+    expect(await objectsOf(world, vault)).not.toContain(`${nightly}/manifest.json`);
+  });
+});
+
+it("a backup of 250 shards, of 20 s each, needs fewer than 1,000 writes of Firestore", async () => {
+  await cluster(250, 8);
+  const { store } = world.ports;
+  const { commit } = store;
+  let writes = 0;
+  store.commit = async (batch) => {
+    // A guarded put is two: see shared/firestore/store.ts.
+    for (const { kind } of batch) writes += kind === "put" ? 2 : kind === "create" ? 1 : 0;
+    await commit(batch);
+  };
+  const { snapshot } = world.valkey;
+  world.valkey.snapshot = async function* (...args) {
+    let left = 4;
+    for await (const chunk of snapshot(...args)) {
+      yield chunk;
+      if (left-- > 0) await world.clock.sleep(5_000);
+    }
+  };
+  expect((await take()).error).toBeUndefined();
+  expect((await stored())?.state).toBe("ACTIVE");
+  expect(writes).toBeLessThan(1_000);
 });

@@ -195,10 +195,11 @@ export async function assertWhole({ ports, objects }: Stage, backup: Backup): Pr
   for (const { backupFile, index } of storedShards(backup))
     if (index !== undefined)
       await readIndex(index, bucket, backupFile.sizeBytes, ports.objects, new AbortController().signal);
-  for (const { fileName, createTime, generation, crc32c, ...facts } of backupFiles) {
+  for (const file of backupFiles) {
+    const { fileName, createTime, generation, crc32c, sizeBytes } = file;
     const stored = await ports.objects.stat(bucket, `${name}/${fileName}`);
-    expect(stored).toMatchObject({ createTime, generation, crc32c, sizeBytes: facts.sizeBytes });
-    if (stored !== undefined) expect(facts).toMatchObject(factsOf(await check(ports.objects.read(stored))));
+    expect(stored).toMatchObject({ createTime, generation, crc32c, sizeBytes });
+    if (stored !== undefined) expect(file).toMatchObject(factsOf(await check(ports.objects.read(stored))));
   }
   const manifest = await ports.objects.stat(bucket, manifestObject(name));
   const chunks: Uint8Array[] = [];

@@ -3,6 +3,8 @@ import { connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
+import { addressOf } from "../../shared/valkey/address.ts";
+import { replicate } from "../../shared/valkey/replication.ts";
 import { send } from "./client.ts";
 import { calm, collect, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 
@@ -22,16 +24,27 @@ afterAll(() => server?.stop());
 const places = [...Array(160).keys(), 300, 1_000, 5_000];
 
 describe("wherever the link is cut", () => {
-  it("a snapshot ends as UNAVAILABLE", async () => {
+  it("a replication link ends as UNAVAILABLE", async () => {
     const codes = new Set<string>();
     for (const bytes of places) {
       const cut = await cutAfter(server, { answered: bytes });
-      const instance = instanceAt(cut.endpoint, { authSecret: "secret:x" });
-      codes.add(await codeOf(collect(valkey.snapshot(instance, { shard: 0 }, calm()))));
+      const address = await addressOf(instanceAt(cut.endpoint, { authSecret: "secret:x" }), async () => "x");
+      codes.add(await codeOf(collect(replicate(address, calm()))));
       cut.stop();
     }
     // The empty server's file with all that comes before it is about 330 bytes.
     expect([...codes].sort()).toEqual(["UNAVAILABLE", "done"]);
+  });
+
+  it("a snapshot ends as UNAVAILABLE, be it that the server cannot even be asked what it is", async () => {
+    const codes: string[] = [];
+    for (const bytes of [0, 1_000, 100_000]) {
+      const cut = await cutAfter(server, { answered: bytes });
+      const instance = instanceAt(cut.endpoint, { authSecret: "secret:x" });
+      codes.push(await codeOf(collect(valkey.snapshot(instance, { shard: 0 }, calm()))));
+      cut.stop();
+    }
+    expect(codes).toEqual(["UNAVAILABLE", "UNAVAILABLE", "done"]);
   });
 
   it("a description ends as UNAVAILABLE", async () => {

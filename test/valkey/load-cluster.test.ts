@@ -81,6 +81,16 @@ describe("a load into a cluster", () => {
     });
   });
 
+  it("needs no more of an ACL than the error tells to grant", async () => {
+    const grants =
+      "+ping +info +function|stats +restore +select +function|load +client|setname +client|list +client|kill ~* " +
+      "+cluster|shards +cluster|slots +asking";
+    for (const endpoint of primariesOf(cluster))
+      await send(endpoint, ["ACL", "SETUSER", "exact", "on", ">x", "-@all", ...grants.split(" ")]);
+    const instance = instanceAt(cluster.endpoint, { mode: "CLUSTER", authUser: "exact", authSecret: "secret:x" });
+    expect((await valkey.load(instance, file, firstAttempt, calm())).databases[0]?.keys).toBe(649);
+  });
+
   it("refuses a key that is there already at any node, without naming it", async () => {
     const owner = primariesOf(cluster)[2] ?? "";
     const key = Object.keys(original.keys).map((hex) => Buffer.from(hex, "hex"));

@@ -48,7 +48,7 @@ async function checkShard(
   const verdict = await readWhole(stored, index?.borderBytes, objects, session);
   const found = factsOf(verdict.summary);
   for (const [fact, value] of Object.entries(found))
-    if (!isDeepStrictEqual(backupFile[fact as keyof typeof found], value))
+    if (fact in backupFile && !isDeepStrictEqual(backupFile[fact as keyof typeof found], value))
       throw damaged(`gs://${bucket}/${file.object}: its ${fact} is not what was recorded`);
   if (beside !== undefined && !isDeepStrictEqual(verdict.index, index))
     throw damaged(`gs://${bucket}/${beside.object} is not the index of its file`);

@@ -26,6 +26,7 @@ export const list = command({
 
 const optional = optionalFields<Backup>({
   ...{ engineVersion: true, nodeType: true, reviewTime: true, hold: true },
+  ...{ shards: true, consistency: true },
   ...{ purgeTime: true, deferredUntil: true, deferredBy: true, purgeStartTime: true },
 });
 

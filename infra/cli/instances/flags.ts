@@ -31,6 +31,17 @@ export const settingFlags = {
     values: ["cluster-disabled", "cluster"],
   },
   ...accessFlags,
+  source: {
+    type: "string",
+    value: "POLICY",
+    help: "of which node snapshots are taken: prefer-replica (the default of a cluster), replica-only or primary; the endpoint itself where absent without a cluster",
+    values: ["prefer-replica", "replica-only", "primary"],
+  },
+  "max-parallel-shards": {
+    type: "string",
+    value: "COUNT",
+    help: "how many shards are taken at once at most, 1 to 250; 8 where absent",
+  },
   "automated-backup-config-mode": {
     type: "string",
     value: "MODE",
@@ -94,6 +105,8 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
   return {
     location: flags.location,
     mode: flags.mode,
+    source: flags.source,
+    maxParallelShards: flags["max-parallel-shards"],
     ...(await accessOf(flags)),
     automatedBackupMode: flags["automated-backup-config-mode"],
     startTimeHours: flags["fixed-frequency-schedule-start-time-hours"],

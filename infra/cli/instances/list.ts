@@ -24,7 +24,7 @@ const optional = [
   ...optionalFields<Instance>({
     ...{ caCertificate: true, authUser: true, authSecret: true, nodeType: true, engineVersion: true, restoring: true },
     ...{ exportPolicy: true, backupObjective: true, maintenancePolicy: true, state: true },
-    ...{ source: true, maxParallelShards: true },
+    ...{ source: true, maxParallelShards: true, seeds: true },
   }),
   ...optionalFields<AutomatedBackupConfig>({
     ...{ fixedFrequencySchedule: true, cronSchedule: true, snapshotWindow: true, changeTime: true },

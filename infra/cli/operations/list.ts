@@ -35,7 +35,7 @@ export const list = command({
 const optional = [
   ...optionalFields<Operation>({
     ...{ requestId: true, cause: true, postponed: true, endTime: true, error: true, hasFailed: true, response: true },
-    ...{ checks: true, plan: true, dryRunTarget: true },
+    ...{ checks: true, plan: true, dryRunTarget: true, incidents: true },
   }),
   ...optionalFields<Progress>({ doneBytes: true, totalBytes: true, resume: true }).map((field) => `progress.${field}`),
 ];

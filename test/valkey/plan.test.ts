@@ -1,0 +1,17 @@
+import { expect, it } from "vitest";
+import { gapIn } from "../../shared/backup/slots.ts";
+import { startSimulatedCluster } from "../fixture/simulated-cluster.ts";
+import { calm, instanceAt, valkey } from "./fixture.ts";
+
+it("a cluster of 250 shards is planned: every slot once, replicas on hosts and in zones of their own, seeds from all over", async () => {
+  await using cluster = await startSimulatedCluster(250);
+  const instance = instanceAt(cluster.endpoint, { mode: "CLUSTER" });
+  const { shards, seeds } = await valkey.plan(instance, calm());
+  expect(shards).toHaveLength(250);
+  expect(gapIn(shards.map(({ slots = "" }) => slots))).toBeUndefined();
+  expect(shards.every(({ node }) => Number.parseInt(node ?? "", 16) % 2 === 1)).toBe(true);
+  expect(new Set(shards.map(({ host }) => host)).size).toBe(250);
+  expect(new Set(shards.map(({ zone }) => zone)).size).toBe(3);
+  expect(new Set(seeds).size).toBe(8);
+  expect(seeds).not.toContain(cluster.endpoint);
+});
