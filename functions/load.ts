@@ -16,7 +16,7 @@ export const load = step<"part.v1.requested", PartResult>({
 
   async run(work, { store, objects, valkey, clock }, signal) {
     const { part } = work.data;
-    const { plan, target, place, file, stretch } = await partOf(work, store);
+    const { target, place, file, stretch, keepsExpired } = await partOf(work, store);
     const startOffset = stretch?.startOffset ?? 0;
     const sizeBytes = (stretch?.endOffset ?? file.sizeBytes) - startOffset;
     const source = {
@@ -33,8 +33,7 @@ export const load = step<"part.v1.requested", PartResult>({
       confirm: () => work.renew(),
       // What an earlier attempt has written behind its last mark is there.
       replace: work.attempt > 1,
-      // Where commands follow, one of them may have kept a key whose time has passed.
-      now: () => (plan.replays !== undefined && plan.target.suspendsExpiry ? 0 : clock.now()),
+      now: () => (keepsExpired ? 0 : clock.now()),
       // Each library stands in one stretch of the first file.
       withFunctions: place === 0,
       ...markToGoOnFrom(work.resume, stretch),
@@ -65,9 +64,11 @@ async function partOf({ operation, data: { instance, part } }: Work<"part.v1.req
   const plan = found?.data.plan;
   const { file: place = -1, stretch } = plan?.parts[part] ?? {};
   const file = plan?.files[place];
-  if (plan === undefined || file === undefined || target === undefined)
+  if (file === undefined || target === undefined)
     throw new StatusError("NOT_FOUND", `${instance} or part ${part} of ${operation} is gone`);
-  return { plan, target: target.data, place, file, stretch };
+  // Where commands follow, one of them may have kept a key whose time has passed.
+  const keepsExpired = plan?.replays !== undefined && plan.target.suspendsExpiry === true;
+  return { target: target.data, place, file, stretch, keepsExpired };
 }
 
 type Range = { start: number; end?: number };

@@ -82,7 +82,7 @@ function targetNamedBy(bucket: string, object: string, inbox: string): string {
   if (bucket !== inbox) throw new StatusError("FAILED_PRECONDITION", `${shown} is not in the inbox gs://${inbox}`);
   const [folder = "", ...rest] = object.split("/");
   const isOrdinary = rest.length > 0 && rest.every((part) => part !== "" && part !== "." && part !== "..");
-  if (isOrdinary && /\.(base|incr)\.(rdb|aof)$/.test(object))
+  if (isOrdinary && /\.\d+\.(base|incr)\.(rdb|aof)$/.test(object))
     throw new StatusError("FAILED_PRECONDITION", `${shown} is one file of an AOF: restore all of it by its manifest`);
   if (!isOrdinary || !/[^/]\.(rdb|aof)$/.test(object))
     throw new StatusError("FAILED_PRECONDITION", `${shown} is not restored: expected INSTANCE/NAME.rdb, or NAME.aof`);

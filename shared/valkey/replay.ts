@@ -3,10 +3,9 @@ import { StatusError } from "../error.ts";
 import type { ReplayLog, ReplayMark, ReplayOptions } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import type { BatchError } from "./batch-replies.ts";
-import { ifAllowed } from "./describe.ts";
 import { replyFailure } from "./failure.ts";
 import { withReplayLink } from "./replay-link.ts";
-import { encodeMark, markKey, replayMark } from "./replay-mark.ts";
+import { encodeMark, markKey, replayMark, resumeExpiry } from "./replay-mark.ts";
 import { ReplayPipe } from "./replay-pipe.ts";
 import { command } from "./resp.ts";
 
@@ -32,14 +31,24 @@ export async function replay(
     const mark = await replayMark(address, options.operation, signal);
     if (mark === undefined) throw lostMark(address);
     // While expiry is suspended, only whoever says that it imports sees the keys whose time has passed.
-    await ifAllowed(link.ask("CLIENT", "IMPORT-SOURCE", "ON"));
+    await link.ask("CLIENT", "IMPORT-SOURCE", "ON").catch(ignoreUnknown);
     const pipe = new ReplayPipe(link, address, {
       failure: (error, batch) => replayFailure(address, error, batch),
       onProgress: options.onProgress,
       silenceMs,
     });
     await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
+  }).catch(async (error: unknown) => {
+    // Nobody will go on, and what is there must not live for ever.
+    if (error instanceof StatusError && /^(DATA_LOSS|FAILED_PRECONDITION)$/.test(error.code))
+      await resumeExpiry(address);
+    throw error;
   });
+}
+
+/** Servers before Valkey 8.1 do not know the command; one that knows it and refuses it would hide those keys. */
+function ignoreUnknown(error: unknown): void {
+  if (!(error instanceof StatusError) || error.code !== "UNKNOWN") throw error;
 }
 
 async function sendAll(

@@ -84,6 +84,23 @@ describe("a reader of an AOF", () => {
     expect(found?.refused).toBeUndefined();
   });
 
+  it("tells of a command that no restore sends where it stands, in a transaction too", () => {
+    const before = log("SET a 1", "MULTI", "INCR n");
+    const file = Buffer.concat([before, log("debug sleep 1", "EXEC", "SHUTDOWN")]);
+    expect(readAll([file]).log?.refused).toEqual({ name: "DEBUG", offset: before.length });
+  });
+
+  it("counts the commands that may say when a key expires", () => {
+    const file = log(
+      "SET a 1 PXAT 1700000000000",
+      "SET a 1 KEEPTTL",
+      "PEXPIREAT a 1",
+      "GETEX a PERSIST",
+      "GETEX a EX 1",
+    );
+    expect(readAll([file]).log?.expires).toBe(3);
+  });
+
   it("begins every file in database 0, whatever the one before had selected", () => {
     expect(readAll([log("SET a 1")]).log?.databases).toEqual([0]);
   });

@@ -3,7 +3,9 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
+import type { Replayer } from "../../shared/pipeline/ports.ts";
 import { once } from "../../shared/pipeline/stream.ts";
+import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { log, preamble } from "../aof/files.ts";
 import { registered } from "./registered.ts";
 import { begun } from "./requested.ts";
@@ -179,6 +181,19 @@ describe("a restore of an AOF", () => {
     expect(holdings(world)).toEqual({});
   });
 
+  it.each([
+    true,
+    undefined,
+  ])("keeps keys of the base whose time has passed until its commands are through: %s", async (suspendsExpiry) => {
+    const value = Uint8Array.from(encodeString("v"));
+    const key = { kind: "record", db: 0, key: Buffer.from("session"), type: 0, value, expireTimeMs: 1_000 } as const;
+    const base = writeRdb({ magic: "REDIS", rdbVersion: 11 }, [key]);
+    const world = await withFiles({ "a.aof": Buffer.concat([base, log("APPEND session w")]) });
+    Object.assign(world.valkey.servers.get("127.0.0.1:7002")?.answers ?? {}, { suspendsExpiry });
+    expect((await restored(world, "a.aof")).error).toBeUndefined();
+    expect(holdings(world)).toEqual({ "0 session": suspendsExpiry ? "vw" : "w" });
+  });
+
   it("fails where the target has lost its mark, rather than replay anything twice", async () => {
     const world = await withFiles({ "a.aof": first });
     const server = world.valkey.servers.get("127.0.0.1:7002") as MemoryServer;
@@ -193,6 +208,43 @@ describe("a restore of an AOF", () => {
       message: expect.stringContaining("mark"),
     });
     expect(holdings(world)).toEqual({});
+  });
+
+  it("cuts off in each of its messages whoever was at an earlier one", async () => {
+    const world = await withFiles(wholeFolder);
+    const { beginReplay, replay, endReplay } = world.ports.valkey;
+    const epochs: number[] = [];
+    const told = <T extends Replayer>(replayer: T): T => {
+      epochs.push(replayer.epoch);
+      return replayer;
+    };
+    Object.assign(world.ports.valkey, {
+      beginReplay: (...[instance, replayer, signal]: Parameters<typeof beginReplay>) =>
+        beginReplay(instance, told(replayer), signal),
+      replay: (...[instance, logs, options, signal]: Parameters<typeof replay>) =>
+        replay(instance, logs, told(options), signal),
+      endReplay: (...[instance, replayer, signal]: Parameters<typeof endReplay>) =>
+        endReplay(instance, told(replayer), signal),
+    });
+    await restored(world, "a.aof.manifest");
+    expect(epochs).toHaveLength(3);
+    expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
+  });
+
+  it("fails where the base is not as it was loaded, before the first command", async () => {
+    const world = await withFiles(wholeFolder);
+    const { load } = world.ports.valkey;
+    world.ports.valkey.load = async (...args) => {
+      const result = await load(...args);
+      world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.delete(keyName(0, "key-1"));
+      return result;
+    };
+    const { error } = await restored(world, "a.aof.manifest");
+    expect(error).toMatchObject({
+      code: "DATA_LOSS",
+      message: expect.stringContaining("is not as the base was loaded"),
+    });
+    expect(holdings(world)["0 n"]).toBeUndefined();
   });
 
   it("is asked for by an AOF that lands in the inbox, and not by one file of several", async () => {
