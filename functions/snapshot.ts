@@ -2,9 +2,10 @@ import type { Backup, BackupFile, Instance } from "../shared/backup/backup.ts";
 import { laneKey } from "../shared/backup/lane.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
-import type { Ports } from "../shared/pipeline/ports.ts";
+import type { Ports, ShardSource } from "../shared/pipeline/ports.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
 import { verdictOn } from "../shared/pipeline/verdict.ts";
+import { withinTime } from "../shared/pipeline/within-time.ts";
 import { takeShard } from "./shard.ts";
 
 /** How far a delivery came: the files that are there, the shards that are still to be taken, and what went wrong with the next. */
@@ -43,48 +44,62 @@ export const snapshot = step<"shard.v1.requested", Course>({
   },
 });
 
+/** Of a delivery's time, in milliseconds: what its commit may take, so that what it has won is not lost with it. */
+const commitTime = 30_000;
+
 /** Goes along the lane until it ends, time is short, or a shard fails that may do better at another time. */
 async function along(work: Work<"shard.v1.requested">, ports: Ports, signal: AbortSignal): Promise<Course> {
-  const { backup, instance: name, shards } = work.data;
-  const [instance, draft] = [await ports.store.get<Instance>(name), await ports.store.get<Backup>(backup)];
-  if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
+  const { shards } = work.data;
+  const take = await taker(work, ports);
   const avoid = new Set<string>([...(work.data.avoid ?? []), ...avoided(work.resume)]);
   const files: BackupFile[] = [];
-  const course = (failure?: StatusError): Course => ({
-    files,
-    rest: shards.slice(files.length),
-    avoid: [...avoid],
-    ...(failure !== undefined && { failure }),
-  });
-  let doneBytes = 0;
+  const rest = (): number[] => shards.slice(files.length);
   let longest = 0;
   for (const shard of shards) {
     const begun = work.timeLeft();
     if (files.length > 0 && begun < 2 * longest) break;
+    const attempt = (until: AbortSignal) => take(shard, avoid, files, until);
+    try {
+      // The first has all the time there is; for the others this delivery is not the last chance.
+      const isFirst = files.length === 0;
+      const file = await (isFirst ? attempt(signal) : withinTime(ports.clock, begun - commitTime, signal, attempt));
+      if (file === "UNFINISHED" || file === "LATE") break;
+      files.push(file);
+      longest = Math.max(longest, begun - work.timeLeft());
+    } catch (thrown) {
+      const failure = asStatusError(thrown);
+      if (signal.aborted || verdictOn(failure) !== "retry") throw thrown;
+      // The others first: by their end its shard may have recovered.
+      return { files, rest: [...rest().slice(1), shard], avoid: [...avoid], failure };
+    }
+  }
+  return { files, rest: rest(), avoid: [...avoid] };
+}
+
+/** Takes one shard as it was planned. A node that fails while it is read is added to those to avoid. */
+async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
+  const { backup, instance: name } = work.data;
+  const [instance, draft] = [await ports.store.get<Instance>(name), await ports.store.get<Backup>(backup)];
+  if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
+  return async (shard: number, avoid: Set<string>, before: readonly BackupFile[], signal: AbortSignal) => {
+    const doneBytes = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     let node: string | undefined;
     const taking = {
       work,
       instance: instance.data,
       task: { ...draft?.data.shards?.[shard], shard, avoid: [...avoid] },
-      onSource: (source: { node?: string }) => {
+      onSource: (source: ShardSource) => {
         node = source.node;
       },
       onBytes: (bytes: number) => work.progress(doneBytes + bytes),
     };
     try {
-      const file = await takeShard(taking, ports, signal);
-      if (file === "UNFINISHED") break;
-      files.push(file);
-      doneBytes += file.sizeBytes;
-      longest = Math.max(longest, begun - work.timeLeft());
-    } catch (thrown) {
-      const error = asStatusError(thrown);
-      if (signal.aborted || verdictOn(error) !== "retry") throw thrown;
-      if (node !== undefined) avoid.add(node);
-      return course(error);
+      return await takeShard(taking, ports, signal);
+    } catch (error) {
+      if (node !== undefined && !signal.aborted) avoid.add(node);
+      throw error;
     }
-  }
-  return course();
+  };
 }
 
 /** The nodes that an earlier attempt wants avoided. */

@@ -50,7 +50,7 @@ export interface News {
   text: string;
 }
 
-/** Tells from look to look what is new: another step, a wait until later, an attempt that failed, a Task that nobody takes. */
+/** Tells from look to look what is new: another step, a wait until later, what had to be done again, an attempt that failed, a Task that nobody takes. */
 export function createNews(): (look: Look) => News[] {
   let step: string | undefined;
   let hasComplained = false;
@@ -62,7 +62,7 @@ export function createNews(): (look: Look) => News[] {
     if (!firstSeen.has(id)) firstSeen.set(id, waited);
     const failed = failedAttempts(task, now);
     if (task.error !== undefined && failed > 0 && !told.has(`${id} ${failed}`)) {
-      told.add(`${id} ${failed}`);
+      told.add(`${id} ${failed}`).add(errorText(task.error));
       return `attempt ${failed} failed, it will be tried again: ${errorText(task.error)}`;
     }
     if (task.attempt > 0 || hasComplained || waited - (firstSeen.get(id) ?? 0) < patience) return undefined;
@@ -80,6 +80,12 @@ export function createNews(): (look: Look) => News[] {
       told.add(postponed.until);
       news.push({ kind: "trouble", text: `postponed until ${postponed.until}: ${postponed.reason}` });
     }
+    for (const incident of look.operation.incidents ?? []) {
+      // What failed a whole attempt was told with that.
+      if (told.has(errorText(incident))) continue;
+      told.add(errorText(incident));
+      news.push({ kind: "trouble", text: `done again: ${errorText(incident)}` });
+    }
     for (const [id, task] of look.tasks) {
       const text = troubleOf(id, task, look);
       if (text !== undefined) news.push({ kind: "trouble", text });
@@ -94,4 +100,4 @@ function failedAttempts({ attempt, lease }: Task, now: number): number {
   return isRunning ? attempt - 1 : attempt;
 }
 
-const errorText = ({ code, message }: OperationError): string => `${message} (${code})`;
+const errorText = ({ code, message }: Pick<OperationError, "code" | "message">): string => `${message} (${code})`;

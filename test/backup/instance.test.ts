@@ -117,6 +117,16 @@ describe("a registered instance", () => {
     expect(made({ transitEncryptionMode }).transitEncryptionMode).toBe("TRANSIT_ENCRYPTION_DISABLED");
   });
 
+  it("keeps the nodes that a backup found, until it is reached anew", () => {
+    const found = { ...made({ mode: "cluster" }), seeds: ["10.0.0.4:6379"] };
+    expect(changedInstance(found, { source: "replica-only", maxParallelShards: "3" }, now)).toMatchObject({
+      source: "REPLICA_ONLY",
+      maxParallelShards: 3,
+      seeds: ["10.0.0.4:6379"],
+    });
+    expect(changedInstance(found, { endpoint: "10.1.0.3:6379" }, now)).not.toHaveProperty("seeds");
+  });
+
   it.each<[string, InstanceFlags, RegExp]>([
     ["an unknown mode", { mode: "sentinel" }, /expected one of cluster-disabled, cluster/],
     ["a mode that is a name of Object's", { mode: "constructor" }, /unknown mode/],
@@ -126,6 +136,13 @@ describe("a registered instance", () => {
     ["too many replicas", { replicaCount: "251" }, /malformed replica count "251": expected 0 to 250/],
     ["half a replica", { replicaCount: "0.5" }, /malformed replica count/],
     ["no count", { shardCount: "" }, /malformed shard count/],
+    [
+      "an unknown source",
+      { source: "any" },
+      /unknown source "any": expected one of prefer-replica, replica-only, primary/,
+    ],
+    ["no shards at once", { maxParallelShards: "0" }, /malformed max parallel shards "0": expected 1 to 250/],
+    ["too many shards at once", { maxParallelShards: "251" }, /malformed max parallel shards/],
     ["a node type with a slash", { nodeType: "a/b" }, /malformed node type/],
     ["no node type", { nodeType: "" }, /malformed node type/],
     ["hour 24", { startTimeHours: "24" }, /whole hour from 0 to 23/],

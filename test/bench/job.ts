@@ -1,8 +1,9 @@
 import { createReadStream, fsyncSync, openSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileSource } from "../../infra/cli/file-source.ts";
-import type { RdbFacts } from "../../shared/backup/backup.ts";
+import type { Backup, RdbFacts } from "../../shared/backup/backup.ts";
 import { newInstance } from "../../shared/backup/instance.ts";
+import { backupName } from "../../shared/backup/name.ts";
 import { decideAll } from "../../shared/pipeline/catalogue.ts";
 import { check, checked } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
@@ -12,7 +13,7 @@ import { peakOf } from "./peak.ts";
 /**
  * One job of ours, without the pipeline around it, in a process of its own, as the programs that it is compared with:
  * `job.ts check FILE`, `job.ts snapshot ENDPOINT [FILE]`, `job.ts load ENDPOINT FILE FACTS.json`, `job.ts decide INSTANCES
- * BACKUPS`. Prints what it measured as JSON.
+ * BACKUPS`, `job.ts plan ENDPOINT`, `job.ts cluster-backup ENDPOINT`. Prints what it measured as JSON.
  */
 export interface Measured<T> {
   result: T;
@@ -59,6 +60,25 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
     return await valkey.load(instanceAt(endpoint), source, options, calm);
   },
 
+  /** How many shards a cluster has; every node of it is asked. */
+  async plan(endpoint = "") {
+    const layout = await valkey.plan(instanceAt(endpoint, "cluster"), calm);
+    return layout.shards.length;
+  },
+
+  /** What a backup of a cluster uses, through every function of it. */
+  async "cluster-backup"(endpoint = "") {
+    const { createStage } = await import("./fleet/stage.ts");
+    const { ports, run } = createStage();
+    Object.assign(ports.valkey, valkey);
+    const instance = instanceAt(endpoint, "cluster");
+    await ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
+    const usage = await run("backup.v1.requested", { instance: "bench", backupId: "whole" });
+    const backup = await ports.store.get<Backup>(backupName("bench", "whole"));
+    if (backup?.data.state !== "ACTIVE") throw new Error("the backup is not ACTIVE");
+    return usage;
+  },
+
   /** How many backups of a fleet a sweep that looks at everything would keep, expire and so on. */
   async decide(instances = "", backups = "") {
     const { createFleetStore } = await import("./fleet/store.ts");
@@ -71,8 +91,8 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
   },
 };
 
-function instanceAt(endpoint: string) {
-  return newInstance({ id: "bench", endpoint, location: "local" }, "1", new Date().toISOString());
+function instanceAt(endpoint: string, mode?: string) {
+  return newInstance({ id: "bench", endpoint, location: "local", mode }, "1", new Date().toISOString());
 }
 
 const [name = "", ...args] = process.argv.slice(2);

@@ -7,8 +7,9 @@ import { fillMixed, fillOne } from "./fill.ts";
 import { benchFleet } from "./fleet.ts";
 import { describeMachine } from "./machine.ts";
 import { benchMemory } from "./memory.ts";
-import { measures, readOptions } from "./options.ts";
+import { readOptions } from "./options.ts";
 import { benchPipeline } from "./pipeline.ts";
+import { benchPlan } from "./plan.ts";
 import { benchRestore } from "./restore.ts";
 import { say } from "./say.ts";
 import { startSite } from "./site.ts";
@@ -24,8 +25,8 @@ const memoryLimitBytes = 200e6;
 
 /**
  * Speed and memory beside Valkey's own programs, interleaved in one run; about a quarter of an hour, 10 GB of disk and 8 GB
- * of memory at full size: `node test/bench/main.ts [--size-mb=1000] [--runs=5] [--only=check,snapshot,restore,pipeline,memory,fleet]`.
- * The fleet needs no server and no size.
+ * of memory at full size: `node test/bench/main.ts [--size-mb=1000] [--runs=5] [--only=check,snapshot,restore,pipeline,memory,plan,fleet]`.
+ * The plan and the fleet need no server and no size.
  * Exits 1 if something failed, not if a target was missed.
  */
 const { sizeMb, runs, only } = readOptions(process.argv.slice(2));
@@ -86,12 +87,14 @@ async function measureBesideValkey(): Promise<void> {
 
 async function measureAlone(): Promise<void> {
   tables.push(describeMachine().join("\n"));
-  await measure("fleet", benchFleet);
+  if (only.has("plan")) await measure("plan", () => benchPlan(runs));
+  if (only.has("fleet")) await measure("fleet", benchFleet);
 }
 
 try {
-  if (measures.some((name) => name !== "fleet" && only.has(name))) await measureBesideValkey();
-  if (only.has("fleet")) await measureAlone();
+  const alone: readonly string[] = ["plan", "fleet"];
+  if ([...only].some((name) => !alone.includes(name))) await measureBesideValkey();
+  if ([...only].some((name) => alone.includes(name))) await measureAlone();
   console.log(tables.join("\n\n"));
 } catch (error) {
   say(`the bench failed: ${error instanceof Error ? error.stack : error}`);

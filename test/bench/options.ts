@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 
 /** What can be measured, in the order in which it is. */
-export const measures = ["check", "snapshot", "restore", "pipeline", "memory", "fleet"] as const;
+export const measures = ["check", "snapshot", "restore", "pipeline", "memory", "plan", "fleet"] as const;
 
 export type Measure = (typeof measures)[number];
 

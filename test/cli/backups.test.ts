@@ -86,6 +86,25 @@ describe("backups create", () => {
   });
 });
 
+describe("backups describe", () => {
+  it("says of one file that it shows one instant, and when", async () => {
+    await take();
+    const { stdout } = await valkeepOn(world, "backups describe orders/one");
+    expect(stdout).toMatch(/\nconsistency: POINT_IN_TIME: one instant between 2026-01-01T\S+ and 2026-01-01T\S+\n/);
+  });
+
+  it("says of several that their shards are not one instant; --json has the bare value", async () => {
+    world.valkey.start(endpoint, 3);
+    await take();
+    const [text, json] = [
+      await valkeepOn(world, "backups describe orders/one"),
+      await valkeepOn(world, "backups describe orders/one --json"),
+    ];
+    expect(text.stdout).toMatch(/consistency: PER_SHARD: each shard .* together they are not one instant\n/);
+    expect(JSON.parse(json.stdout).consistency).toBe("PER_SHARD");
+  });
+});
+
 describe("backups list", () => {
   it("shows the newest first, of one instance or of all", async () => {
     await take();

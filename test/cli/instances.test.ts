@@ -141,6 +141,14 @@ describe("instances update", () => {
     expect(await world.ports.scheduler.list()).toEqual([]);
   });
 
+  it("sets of which nodes snapshots are taken, and how many at once", async () => {
+    await register();
+    const flags = "--source=prefer-replica --max-parallel-shards=4";
+    expect((await valkeepOn(world, `instances update orders ${flags}`)).exitCode).toBe(0);
+    expect(await stored()).toMatchObject({ source: "PREFER_REPLICA", maxParallelShards: 4 });
+    expect((await valkeepOn(world, "instances update orders --max-parallel-shards=many")).exitCode).toBe(2);
+  });
+
   it("sets maintenance windows, and takes them away", async () => {
     await register();
     const flags =

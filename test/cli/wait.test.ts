@@ -42,6 +42,16 @@ describe("the news of an operation", () => {
     expect(newsOf(look({ attempt: 2, lease: lease(0), error }, 3))[0]?.text).toContain("attempt 2 failed");
   });
 
+  it("tell of what had to be done again, once, and not what they told with an attempt", () => {
+    const newsOf = createNews();
+    newsOf(look({}));
+    const incident = { time: time(0), code: "UNAVAILABLE", message: "the replica broke down" } as const;
+    const text = "done again: the replica broke down (UNAVAILABLE)";
+    expect(newsOf(look({}, 1, { incidents: [incident] }))).toEqual([{ kind: "trouble", text }]);
+    newsOf(look({ attempt: 1, lease: lease(0), error }, 2, { incidents: [incident] }));
+    expect(newsOf(look({ done: true }, 3, { incidents: [incident, { ...incident, ...error }] }))).toEqual([]);
+  });
+
   it("say nothing of a first attempt that runs", () => {
     const newsOf = createNews();
     newsOf(look({}));

@@ -47,12 +47,15 @@ async function lanes(): Promise<unknown[]> {
 }
 
 /** Something happens before each snapshot, or once its first chunk has come. Answers the tasks in their order. */
-function meddle(act: { before?: (task: ShardTask) => Promise<void>; midway?: (task: ShardTask) => void }): ShardTask[] {
+function meddle(act: {
+  before?: (task: ShardTask, signal: AbortSignal) => Promise<void>;
+  midway?: (task: ShardTask) => void;
+}): ShardTask[] {
   const { snapshot } = world.valkey;
   const tasks: ShardTask[] = [];
   world.valkey.snapshot = async function* (instance, task, signal, onSource) {
     tasks.push(task);
-    await act.before?.(task);
+    await act.before?.(task, signal);
     for await (const chunk of snapshot(instance, task, signal, onSource)) {
       yield chunk;
       act.midway?.(task);
@@ -79,6 +82,16 @@ describe("a backup of several shards", () => {
     expect((await take()).error).toBeUndefined();
     expect((await stored())?.state).toBe("ACTIVE");
     expect((await lanes()).map((lane) => (lane as number[]).length).sort()).toEqual([1, 1, 2, 2, 3]);
+  });
+
+  it("gives a shard that turns out too long for the rest of a delivery a whole one, and keeps what came before it", async () => {
+    await cluster(2, 1);
+    const tasks = meddle({
+      before: ({ shard }, signal) => world.clock.sleep(shard === 0 ? 100_000 : 500_000, signal),
+    });
+    expect((await take()).error).toBeUndefined();
+    expect((await stored())?.state).toBe("ACTIVE");
+    expect(tasks.map(({ shard }) => shard)).toEqual([0, 1, 1]);
   });
 
   it("keeps with each file when and of whom it was taken, and which slots it holds", async () => {

@@ -18,10 +18,35 @@ export const describe = command({
     if (backup === undefined && found.length === 0) throw new StatusError("NOT_FOUND", `there is no ${name}`);
     const copies = found.map(({ data }) => data);
     const shown = { name, ...backup, ...(copies.length > 0 && { copies }) };
-    session.print(shown, described({ ...shown, ...(copies.length > 0 && { copies: copies.map(withoutRepeats) }) }));
+    const consistency = backup && consistencyText(backup);
+    session.print(
+      shown,
+      described({
+        ...shown,
+        ...(consistency !== undefined && { consistency }),
+        ...(copies.length > 0 && { copies: copies.map(withoutRepeats) }),
+      }),
+    );
     return undefined;
   },
 });
+
+/** What the files together show, in words: nobody should take the shards of a cluster for one instant. */
+function consistencyText({ consistency, backupFiles }: Backup): string | undefined {
+  const starts = backupFiles.flatMap(({ snapshotStartTime }) => snapshotStartTime ?? []).sort();
+  const ends = backupFiles.flatMap(({ snapshotEndTime }) => snapshotEndTime ?? []).sort();
+  const span = starts.length > 0 && ends.length > 0 ? ` between ${starts[0]} and ${ends.at(-1)}` : "";
+  switch (consistency) {
+    case undefined:
+      return undefined;
+    case "POINT_IN_TIME":
+      return `POINT_IN_TIME: one instant${span}`;
+    case "PER_SHARD":
+      return `PER_SHARD: each shard shows an instant of its own${span}; together they are not one instant`;
+    case "FUZZY":
+      return `FUZZY: keys were read one after the other${span}; writes meanwhile may be in it or not`;
+  }
+}
 
 /** A copy for people, beside its backup. */
 const withoutRepeats = ({ name: _, backup: __, collection: ___, ...copy }: BackupCopy) => copy;
