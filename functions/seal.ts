@@ -8,20 +8,23 @@ import { counted, sealed } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import { exportByPolicy } from "../shared/pipeline/export-by-policy.ts";
-import type { Objects } from "../shared/pipeline/ports.ts";
+import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 import { collect, once } from "../shared/pipeline/stream.ts";
 import { writerOf } from "../shared/pipeline/take-target.ts";
+import { removeSegments } from "./segments.ts";
 
 /** Writes the manifest, last, and makes the backup ACTIVE: from here on it counts. */
 export const seal = step<"seal.v1.requested">({
   on: "seal.v1.requested",
 
-  async run(work, { store, objects }, signal) {
+  async run(work, ports, signal) {
+    const { store, objects } = ports;
     const doc = await store.get<Backup>(work.data.backup);
     if (doc === undefined) throw new StatusError("ABORTED", `${work.data.backup} is gone`);
     const bytes = manifestBytes(sealed(doc.data));
     await assertThere(doc.data, objects);
+    await removeSegments(leftSegments(doc.data, ports), ports);
     const source = renewed(bytes, work.renew);
     const object = manifestObject(work.data.backup);
     await createOrFindEqual(objects, doc.data.bucket, object, source, bytes, { operation: work.operation }, signal);
@@ -72,6 +75,18 @@ async function assertThere({ name, bucket, backupFiles }: Backup, objects: Objec
     const found = await objects.stat(bucket, `${name}/${fileName}`);
     if (found?.generation !== generation || found.crc32c !== crc32c)
       throw new StatusError("DATA_LOSS", `${name}/${fileName} is not in the bucket as it was stored`);
+  }
+}
+
+/** What its files were scanned in, where they were: of no use once they are committed. */
+async function* leftSegments(
+  { name, bucket, operation, backupFiles }: Backup,
+  { objects }: Ports,
+): AsyncGenerator<ObjectInfo> {
+  if (!backupFiles.some(({ consistency }) => consistency === "FUZZY")) return;
+  for await (const found of objects.list(bucket, `${name}/`)) {
+    const isSegment = found.object.split("/").at(-2)?.endsWith(".segments");
+    if (isSegment && found.metadata.operation === operation) yield found;
   }
 }
 

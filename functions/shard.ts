@@ -1,14 +1,15 @@
 import type { BackupFile, Instance } from "../shared/backup/backup.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { fileName, fileObject, manifestObject } from "../shared/backup/name.ts";
-import { StatusError } from "../shared/error.ts";
+import { ReplicationRefused, StatusError } from "../shared/error.ts";
 import { isGoingOn } from "../shared/pipeline/held.ts";
 import type { ObjectInfo, Ports, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
 import type { Work } from "../shared/pipeline/step.ts";
-import { sizeOf } from "../shared/pipeline/stream.ts";
+import { lastAfter, sizeOf } from "../shared/pipeline/stream.ts";
 import { checked } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 import type { RdbSummary } from "../shared/rdb/summary.ts";
+import { fitsDelivery, removeSegments, scanInSegments, scanWhole, segmentsOf } from "./segments.ts";
 
 /** One shard of a lane. */
 export interface Taking {
@@ -22,22 +23,58 @@ export interface Taking {
 }
 
 /** What the object itself keeps of how its file came about: a later attempt that finds it there knows no more. */
-type Origin = Omit<ShardSource, "node"> & Pick<BackupFile, "snapshotStartTime">;
+export type Origin = Omit<ShardSource, "node"> &
+  Pick<BackupFile, "snapshotStartTime" | "snapshotEndTime" | "consistency">;
 
 /**
  * Streams one shard's RDB file from Valkey, checks it on the way, stores it whole or not at all. UNFINISHED: what was done is kept,
  * and the rest wants another delivery.
  */
 export async function takeShard(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {
-  const { work, instance, task, onSource, onBytes } = taking;
-  const { objects, valkey, clock, settings } = ports;
+  const { work, instance, task } = taking;
+  const { objects, valkey, settings } = ports;
   const object = fileObject(work.data.backup, task.shard);
   const found = await objects.stat(settings.vaultBucket, object);
   const own = found && (await accept(found, taking, ports, signal));
   if (own !== undefined) return own;
+  if (instance.snapshotMethod === "SCAN") return await scanned(taking, ports, signal);
+  try {
+    return await store(taking, ports, signal, {}, (onSource) => valkey.snapshot(instance, task, signal, onSource));
+  } catch (error) {
+    if (!(error instanceof ReplicationRefused) || instance.snapshotMethod !== undefined) throw error;
+    ports.log("INFO", "replication is refused, so it is scanned", { object, reason: error.message });
+    return await scanned(taking, ports, signal);
+  }
+}
+
+/** A small shard at once, a large one in segments. Its keys are of a moment each. */
+async function scanned(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {
+  if (await fitsDelivery(taking, ports, signal)) {
+    const open = (onSource: OnSource) => scanWhole(taking, ports, signal, onSource);
+    return await store(taking, ports, signal, { consistency: "FUZZY" }, open);
+  }
+  const joined = await scanInSegments(taking, ports, signal);
+  if (joined === "UNFINISHED") return joined;
+  const own = await accept(joined, taking, ports, signal);
+  if (own !== undefined) return own;
+  await removeSegments(await segmentsOf(taking, ports, signal), ports);
+  throw new StatusError("ABORTED", `${joined.object} was no whole RDB file, and is scanned anew`);
+}
+
+type OnSource = (source: ShardSource) => void;
+
+/** Stores what is opened, checked on the way. */
+async function store(
+  { work, task, onSource, onBytes }: Taking,
+  { objects, clock, settings }: Ports,
+  signal: AbortSignal,
+  method: Pick<BackupFile, "consistency">,
+  open: (onSource: OnSource) => AsyncIterable<Uint8Array>,
+): Promise<BackupFile> {
+  const object = fileObject(work.data.backup, task.shard);
   let summary: RdbSummary | undefined;
-  let origin: Origin = { snapshotStartTime: timeOf(clock.now()) };
-  const stream = valkey.snapshot(instance, task, signal, (source) => {
+  let origin: Origin = { ...method, snapshotStartTime: timeOf(clock.now()) };
+  const stream = open((source) => {
     onSource(source);
     const { node: _, ...told } = source;
     origin = { ...told, ...origin };
@@ -108,12 +145,6 @@ async function* from(first: IteratorResult<Uint8Array>, rest: AsyncIterable<Uint
   yield* rest;
 }
 
-/** The source, ended only after the lease was renewed: its end is what finishes the object. */
-async function* lastAfter(source: AsyncIterable<Uint8Array>, renew: () => Promise<void>): AsyncGenerator<Uint8Array> {
-  yield* source;
-  await renew();
-}
-
 /** Keys of a slot on its way into the shard may be there in part, and are in another shard's file. */
 function assertWhole({ slotImports }: RdbSummary, object: string): void {
   if (slotImports > 0)
@@ -138,7 +169,7 @@ function fileOf(stored: ObjectInfo, { shard, slots }: ShardTask, summary: RdbSum
     crc32c,
     ...factsOf(summary),
     ...(slots !== undefined && { slots }),
-    ...origin,
     snapshotEndTime: createTime,
+    ...origin,
   };
 }

@@ -36,6 +36,9 @@ export class StatusError extends Error {
   }
 }
 
+/** The server gives no snapshots over the replication protocol, as managed services do not: another method may do. */
+export class ReplicationRefused extends StatusError {}
+
 /** Anything thrown, as a StatusError: what we do not understand is UNKNOWN, and so retryable. */
 export function asStatusError(error: unknown): StatusError {
   if (error instanceof StatusError) return error;

@@ -30,11 +30,10 @@ export interface Instance {
   /** How old the newest verified backup may be, in seconds; absent: as its schedule implies. */
   backupObjective?: number;
   maintenancePolicy?: MaintenancePolicy;
-  /**
-   * How snapshots are taken. REPLICATION: as a replica asks for them. VOLUME: by BGSAVE, and its file is read. REPLICATION where
-   * absent.
-   */
-  snapshotMethod?: "REPLICATION" | "SCAN" | "VOLUME";
+  /** How snapshots are taken. Absent: REPLICATION, and SCAN where the server refuses that. */
+  snapshotMethod?: SnapshotMethod;
+  /** SCAN: so many keys of a node are read in a second; as many as its latency allows where absent. */
+  maxKeysPerSecond?: number;
   /** VOLUME: the server's data directory as it is mounted where the function `snapshot` runs. */
   dataDirectory?: string;
   /** Which node of a shard its snapshot is taken of. PREFER_REPLICA where absent. */
@@ -50,6 +49,9 @@ export interface Instance {
   /** Lock: the restore Operation that writes into this instance. Void once that Operation is done. */
   restoring?: string;
 }
+
+/** REPLICATION: as a replica asks for them. SCAN: key by key, while others write. VOLUME: by BGSAVE, and its file is read. */
+export type SnapshotMethod = "REPLICATION" | "SCAN" | "VOLUME";
 
 /**
  * PREFER_REPLICA: the healthiest replica in sync, else the primary. REPLICA_ONLY: no primary ever pays for a fork. PRIMARY: nothing
@@ -205,7 +207,7 @@ export interface BackupFile extends RdbFacts {
   /** The history of changes, and the place in it, that the file holds: master_replid and its offset. */
   replicationId?: string;
   replicationOffset?: number;
-  /** When the snapshot was asked for, and when its last byte was stored: the file shows an instant between the two. */
+  /** When the snapshot was asked for, and when its last byte was stored: the file shows an instant between the two, or is FUZZY. */
   snapshotStartTime?: string;
   snapshotEndTime?: string;
   /** POINT_IN_TIME where absent. */

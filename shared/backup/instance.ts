@@ -90,6 +90,7 @@ export function changedInstance(instance: Instance, flags: InstanceFlags, now: s
     maintenancePolicy: oldMaintenance,
     snapshotMethod: _method,
     dataDirectory: _directory,
+    maxKeysPerSecond: _rate,
     seeds,
     ...rest
   } = instance;

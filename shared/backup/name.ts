@@ -22,6 +22,12 @@ export const taskName = (operationId: string, taskId: string): string =>
 /** The object that holds one shard of a backup. */
 export const fileObject = (backup: string, shard: number): string => `${backup}/${fileName(shard)}`;
 
+/** Where the segments lie that one shard's file is scanned in, until they are one. */
+export const segmentFolder = (backup: string, shard: number): string => `${backup}/${shard}.segments/`;
+
+/** One of them: `20260101T020000000Z-0003`, the scan by the time it began. */
+export const segmentName = (scan: string, number: number): string => `${scan}-${String(number).padStart(4, "0")}`;
+
 /** Memorystore's BackupFile.fileName. */
 export const fileName = (shard: number): string => `${shard}.rdb`;
 
@@ -76,7 +82,7 @@ export function parseCollectionName(name: string): string {
   return instanceIdOf(instanceId);
 }
 
-/** An object of a backup: the backup's name, and the shard whose file it is, or none for the manifest. */
+/** An object of a backup: the backup's name, and the shard whose file or segment it is, or none for the manifest. */
 export interface ObjectPlace {
   backup: string;
   shard?: number;
@@ -84,7 +90,10 @@ export interface ObjectPlace {
 
 /** Takes the name of an object in the vault apart; `undefined` for every name that is not exactly one of those we write. */
 export function parseObjectName(object: string): ObjectPlace | undefined {
-  const found = /^([^/]+\/[^/]+\/[^/]+\/[^/]+)\/(?:manifest\.json|(0|[1-9]\d{0,2})\.rdb)$/.exec(object);
+  const found =
+    /^([^/]+\/[^/]+\/[^/]+\/[^/]+)\/(?:manifest\.json|(0|[1-9]\d{0,2})(?:\.rdb|\.segments\/[\dTZ]+-(?:joined-)?\d{4}))$/.exec(
+      object,
+    );
   const [, backup = "", shard] = found ?? [];
   try {
     parseBackupName(backup);

@@ -1,6 +1,7 @@
 import { type Bucket, type BucketMetadata, Storage } from "@google-cloud/storage";
 import { StatusError } from "../error.ts";
 import type { BucketInfo, ObjectInfo, Objects } from "../pipeline/ports.ts";
+import { compose } from "./compose.ts";
 import { within } from "./deadline.ts";
 import { download, type Origin } from "./download.ts";
 import { isBucketMissing, refusalOf } from "./error.ts";
@@ -83,6 +84,10 @@ export function createObjects({ projectId, apiEndpoint, limits = defaultLimits }
       if (copied.crc32c === source.crc32c && copied.sizeBytes === source.sizeBytes) return copied;
       await objects.remove(copied);
       throw new StatusError("UNAVAILABLE", `${what}: the copy differs from its source, and was removed: copy it again`);
+    },
+    async compose(sources, to, metadata, signal) {
+      const what = `composing gs://${to.bucket}/${to.object}`;
+      return infoOf(what, await compose(origin, sources, to, metadata, signal));
     },
     async remove({ bucket, object, generation }) {
       assertObjectName(object);

@@ -132,6 +132,14 @@ export function createMemoryObjects(
       const { bytes } = pinned(from);
       return keep(to.bucket, to.object, Buffer.from(bytes), metadata);
     },
+    async compose(sources, { bucket, object }, metadata, signal) {
+      signal?.throwIfAborted();
+      assertFree(bucket, object);
+      if (sources.length === 0 || sources.length > 32)
+        throw new StatusError("INVALID_ARGUMENT", `composing ${uri(bucket, object)} of ${sources.length} objects`);
+      const parts = sources.map((source) => pinned({ bucket, ...source }).bytes);
+      return keep(bucket, object, Buffer.concat(parts), metadata);
+    },
     async remove({ bucket, object, generation }) {
       const name = uri(bucket, object);
       const found = find(bucket, object);

@@ -1,11 +1,12 @@
 import type { Instance } from "../backup/backup.ts";
 import type { Inspection } from "../backup/health.ts";
-import { StatusError } from "../error.ts";
+import { ReplicationRefused, StatusError } from "../error.ts";
 import type { Layout, LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
 import type { RdbRecord } from "../rdb/entry.ts";
 import { libraryNameOf } from "../rdb/function-library.ts";
 import { records } from "../rdb/records.ts";
 import { writeRdb } from "../rdb/writer.ts";
+import { memoryScan } from "./valkey-scan.ts";
 
 type Key = Pick<RdbRecord, "type" | "expireTimeMs"> & { value: Uint8Array };
 
@@ -22,6 +23,10 @@ export interface MemoryServer {
   sends: Uint8Array | undefined;
   /** Slots, nodes, hosts and zones of its shards; a server without cluster mode where absent. */
   layout: Layout["shards"] | undefined;
+  /** As a managed service does. */
+  refusesReplication: boolean;
+  /** Keys that one call of a scan reads before its time is up; all of them where absent. */
+  keysOfScan: number | undefined;
 }
 
 export interface MemoryValkey extends Valkey {
@@ -55,6 +60,8 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
         inspected: {},
         sends: undefined,
         layout: undefined,
+        refusesReplication: false,
+        keysOfScan: undefined,
       };
       servers.set(endpoint, server);
       return server;
@@ -69,6 +76,8 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
     },
     async *snapshot(instance, { shard, slots }, signal, onSource) {
       const server = find(instance);
+      if (server.refusesReplication)
+        throw new ReplicationRefused("PERMISSION_DENIED", `${instance.endpoint} keeps PSYNC to itself`);
       const now = server.layout?.[shard]?.slots;
       if (slots !== now)
         throw new StatusError(
@@ -83,6 +92,13 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
         if (!servers.has(instance.endpoint))
           throw new StatusError("UNAVAILABLE", `${instance.endpoint} closed the link`);
         yield file.subarray(start, start + chunkBytes);
+      }
+    },
+    async *scan(instance, { shard }, options, signal, onSource) {
+      onSource?.({ sourceRole: "PRIMARY" });
+      for (const chunk of memoryScan(find(instance), shard, options, instance.endpoint)) {
+        signal.throwIfAborted();
+        yield chunk;
       }
     },
     load: async (instance, source, options, signal) => await loadInto(find(instance), source, options, signal),

@@ -162,6 +162,16 @@ export interface Objects {
     signal?: AbortSignal,
     course?: CopyCourse,
   ): Promise<ObjectInfo>;
+  /**
+   * Makes one object of 1 to 32 generations of the same bucket, end to end, where no object is yet; the sources stay. ABORTED:
+   * there is one already. DATA_LOSS: a source is gone.
+   */
+  compose(
+    sources: readonly Pick<ObjectInfo, "object" | "generation">[],
+    to: { bucket: string; object: string },
+    metadata: Record<string, string>,
+    signal?: AbortSignal,
+  ): Promise<ObjectInfo>;
   /** Removes exactly this generation; one that is gone already is fine. FAILED_PRECONDITION: a hold or a retention policy keeps it. */
   remove(of: Pick<ObjectInfo, "bucket" | "object" | "generation">): Promise<void>;
   /** Puts a temporary hold on this generation, or takes it away; twice is fine. DATA_LOSS: it is gone. */
@@ -210,6 +220,34 @@ export interface Layout {
   shards: (ShardPlan & Site)[];
   /** Nodes that can answer for the cluster as well as its endpoint, `HOST:PORT`; none without cluster mode. */
   seeds: string[];
+}
+
+/**
+ * Where a scan stands, between two records of its file: what another call needs to go on there. JSON. Holds no key.
+ */
+export interface ScanMark {
+  /** The process that is scanned, and its address: to any other its cursor means nothing. */
+  endpoint: string;
+  runId: string;
+  rdbVersion: number;
+  database: number;
+  cursor: string;
+  /** Bytes of the file so far, and their running CRC64, 16 hexadecimal digits. */
+  offset: number;
+  crc64: string;
+  /** SCAN may name the keys again that stand in the file from `offset` on; none before, unless its table shrinks below `horizon`. */
+  recent: { offset: number; horizon: string };
+}
+
+export interface ScanOptions {
+  /** Go on there. ABORTED: that server is not there any more, and the file has to be begun anew. */
+  from?: ScanMark;
+  /** The file so far, by range: with `from`. */
+  written?: (range: { start: number; end: number }) => AsyncIterable<Uint8Array>;
+  /** Once it answers true the stream ends, soon, between two records. */
+  isTimeUp(): boolean;
+  /** Told before the stream ends: where to go on, or nothing where the file is whole. */
+  onEnd(mark: ScanMark | undefined): void;
 }
 
 /** A file to load: its facts, and its bytes by range. */
@@ -268,6 +306,18 @@ export interface Valkey {
   snapshot(
     instance: Instance,
     task: ShardTask,
+    signal: AbortSignal,
+    onSource?: (source: ShardSource) => void,
+  ): AsyncIterable<Uint8Array>;
+  /**
+   * The same without the replication protocol, by SCAN and DUMP: every key that exists from beginning to end is in the file
+   * once, with a value and an expiry that it had at one moment; `instance.maxKeysPerSecond` throttles it. ABORTED: the file
+   * has to be begun anew.
+   */
+  scan(
+    instance: Instance,
+    task: ShardTask,
+    options: ScanOptions,
     signal: AbortSignal,
     onSource?: (source: ShardSource) => void,
   ): AsyncIterable<Uint8Array>;

@@ -11,6 +11,15 @@ export async function* sizeOf(
   }
 }
 
+/** The source, ended only after the lease was renewed: its end is what finishes an object. */
+export async function* lastAfter(
+  source: AsyncIterable<Uint8Array>,
+  renew: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  yield* source;
+  await renew();
+}
+
 /** A small object, whole. */
 export async function collect(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];

@@ -1,9 +1,12 @@
-import { type Code, StatusError } from "../error.ts";
+import { type Code, ReplicationRefused, StatusError } from "../error.ts";
 import type { Address } from "./address.ts";
 import { saveRefusal } from "./volume/save-failure.ts";
 
 /** The commands that a backup needs, as an ACL grants them. */
 const backupGrants = "+ping +info +psync +replconf +function|stats";
+/** The commands and keys that a backup by SCAN needs; in a cluster that of replicas `+readonly` too. */
+const scanGrants = "+ping +info +scan +dump +pexpiretime +multi +exec +select +function|dump ~*";
+const scanCommands = ["SCAN", "DUMP", "SELECT", "FUNCTION DUMP", "READONLY"];
 /** The commands and keys that a restore needs besides. */
 const restoreGrants = "+restore +select +function|load +client|setname +client|list +client|kill ~*";
 
@@ -53,11 +56,20 @@ export function replyFailure(address: Address, command: string, text: string): S
 
 function missingPermission({ endpoint, user }: Address, command: string, text: string): StatusError {
   const lacks = /'([^']+)' command/.exec(text)?.[1] ?? (/key/.test(text) ? "access to every key" : command);
+  const grants = scanCommands.includes(command) ? scanGrants : backupGrants;
   return new StatusError(
     "PERMISSION_DENIED",
     `the ACL of user ${user} at ${endpoint} lacks ${lacks}: ` +
-      `ACL SETUSER ${user} ${backupGrants} (and to restore: ${restoreGrants})`,
+      `ACL SETUSER ${user} ${grants} (and to restore: ${restoreGrants})`,
   );
+}
+
+/** The same failure, told apart where it says that the server keeps the replication protocol, or one command of it, to itself. */
+export function asReplicationRefused(failure: unknown): unknown {
+  if (!(failure instanceof StatusError)) return failure;
+  const isUnknown = failure.code === "UNKNOWN" && /unknown command/i.test(failure.message);
+  if (failure.code !== "PERMISSION_DENIED" && !isUnknown) return failure;
+  return new ReplicationRefused(isUnknown ? "UNIMPLEMENTED" : failure.code, failure.message);
 }
 
 /** The socket failed before the server had said anything. */

@@ -1,11 +1,13 @@
+import type { Instance } from "../backup/backup.ts";
 import { StatusError } from "../error.ts";
-import type { Valkey } from "../pipeline/ports.ts";
+import type { ShardTask, Valkey } from "../pipeline/ports.ts";
 import type { ResolveSecret } from "./address.ts";
 import { describe } from "./describe.ts";
 import { inspect } from "./inspect.ts";
 import { load } from "./load.ts";
 import type { ReplicationOptions } from "./replication.ts";
-import { clusterSources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
+import { shardScan } from "./shard-scan.ts";
+import { clusterSources, type Sources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
 import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
 import { saveAndRead, type VolumeOptions } from "./volume/save-and-read.ts";
 
@@ -19,6 +21,13 @@ export interface ValkeyOptions extends ReplicationOptions, VolumeOptions {
 
 /** The databases under protection, over their own protocols. Every call connects, works and disconnects. */
 export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Valkey {
+  const sourcesOf = async (instance: Instance, task: ShardTask, signal: AbortSignal): Promise<Sources> => {
+    const entries = await entriesOf(instance, resolveSecret);
+    return instance.mode === "CLUSTER"
+      ? await clusterSources(instance, entries, task, signal)
+      : await serverSources(instance, entries[0], task, signal);
+  };
+
   return {
     describe: async (instance, signal) =>
       describe(await livingEntry(await entriesOf(instance, resolveSecret), signal), signal),
@@ -30,14 +39,16 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
     plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
     async *snapshot(instance, task, signal, onSource) {
-      const entries = await entriesOf(instance, resolveSecret);
-      if (instance.snapshotMethod === "VOLUME")
-        return yield* saveAndRead(instance, task, entries[0], signal, patience, onSource);
-      const sources =
-        instance.mode === "CLUSTER"
-          ? await clusterSources(instance, entries, task, signal)
-          : await serverSources(instance, entries[0], task, signal);
-      yield* shardSnapshot(sources, signal, patience, onSource);
+      if (instance.snapshotMethod === "VOLUME") {
+        const [entry] = await entriesOf(instance, resolveSecret);
+        return yield* saveAndRead(instance, task, entry, signal, patience, onSource);
+      }
+      yield* shardSnapshot(await sourcesOf(instance, task, signal), signal, patience, onSource);
+    },
+    async *scan(instance, task, options, signal, onSource) {
+      const { maxKeysPerSecond } = instance;
+      const sources = await sourcesOf(instance, task, signal);
+      yield* shardScan(sources, options, signal, { ...patience, maxKeysPerSecond }, onSource);
     },
     async load(instance, source, options, signal) {
       const entries = await entriesOf(instance, resolveSecret);

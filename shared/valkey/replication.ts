@@ -1,7 +1,7 @@
 import { StatusError } from "../error.ts";
 import type { ShardSource } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
-import { brokenLink, notValkey, replyFailure } from "./failure.ts";
+import { asReplicationRefused, brokenLink, notValkey, replyFailure } from "./failure.ts";
 import { Link } from "./link.ts";
 import { command } from "./resp.ts";
 import { SnapshotFrame } from "./snapshot-frame.ts";
@@ -33,7 +33,7 @@ export interface ReplicationOptions {
  * The server's data set as one RDB file, over the replication protocol as an rdb-only replica. A chunk is valid until
  * the next one is asked for; while nobody asks, the socket is paused. UNAVAILABLE: the stream ended early or stalled.
  * FAILED_PRECONDITION: the server knows no rdb-only replicas (Redis before 7.0). Whether the file is whole in itself is
- * for its reader to say. `onResync` is told, before the first byte, which place in the server's history the file shows.
+ * for its reader to say. ReplicationRefused: the server keeps the protocol to itself. `onResync` is told, before the first byte, which place in the server's history the file shows.
  */
 export async function* replicate(
   address: Address,
@@ -43,7 +43,9 @@ export async function* replicate(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const link = await Link.open(address, signal, { slabBytes: SLAB_BYTES });
   try {
-    await introduce(link, address);
+    await introduce(link, address).catch((failure) => {
+      throw asReplicationRefused(failure);
+    });
     // The server refuses PSYNC while it owes us replies, so nothing is pipelined before it.
     await link.write(command(["PSYNC", "?", "-1"]));
     const frame = new SnapshotFrame();
@@ -52,7 +54,7 @@ export async function* replicate(
       if (chunk === undefined) throw brokenLink(address, new Error("the snapshot ended early"));
       for (const event of frame.push(chunk)) {
         if (event.is === "end") return;
-        if (event.is === "refused") throw replyFailure(address, "PSYNC", event.text);
+        if (event.is === "refused") throw asReplicationRefused(replyFailure(address, "PSYNC", event.text));
         if (event.is === "garbage") throw notValkey(address);
         if (event.is === "resync") {
           onResync({ replicationId: event.replicationId, replicationOffset: event.replicationOffset });

@@ -45,12 +45,19 @@ describe("a registered instance", () => {
     expect(set).toMatchObject({ snapshotMethod: "VOLUME", dataDirectory: "/mnt/orders" });
     expect(changedInstance(set, { dataDirectory: "/mnt/more" }, now).dataDirectory).toBe("/mnt/more");
     expect(changedInstance(set, { retention: "30d" }, now)).toMatchObject({ dataDirectory: "/mnt/orders" });
+    const scanned = changedInstance(set, { snapshotMethod: "scan", maxKeysPerSecond: "50000" }, now);
+    expect(scanned).toMatchObject({ snapshotMethod: "SCAN", maxKeysPerSecond: 50_000 });
+    const automatic = changedInstance(scanned, { snapshotMethod: "automatic", maxKeysPerSecond: "none" }, now);
+    expect(automatic).not.toHaveProperty("snapshotMethod");
+    expect(automatic).not.toHaveProperty("maxKeysPerSecond");
     const other = changedInstance(set, { snapshotMethod: "replication" }, now);
     expect(other).toMatchObject({ snapshotMethod: "REPLICATION" });
     expect(other).not.toHaveProperty("dataDirectory");
   });
 
   it.each([
+    [{ maxKeysPerSecond: "0" }, /malformed max keys per second "0": expected 1 to 10000000, or none/],
+    [{ maxKeysPerSecond: "fast" }, /malformed max keys per second "fast"/],
     [{ snapshotMethod: "volume" }, /needs the server's data directory .* --data-directory/],
     [{ dataDirectory: "/mnt/orders" }, /of use only with snapshot method volume/],
     [{ snapshotMethod: "volume", dataDirectory: "/mnt/orders", mode: "cluster" }, /a cluster has several/],

@@ -3,7 +3,14 @@ import { describe, expect, it } from "vitest";
 import type { Backup, BackupFile } from "../../shared/backup/backup.ts";
 import { added, emptyCollection } from "../../shared/backup/collection.ts";
 import { manifestBytes } from "../../shared/backup/manifest.ts";
-import { backupName, fileObject, manifestObject, parseObjectName } from "../../shared/backup/name.ts";
+import {
+  backupName,
+  fileObject,
+  manifestObject,
+  parseObjectName,
+  segmentFolder,
+  segmentName,
+} from "../../shared/backup/name.ts";
 import { rebuiltBackup } from "../../shared/backup/rebuild.ts";
 import { inReview } from "../../shared/backup/review.ts";
 import { StatusError } from "../../shared/error.ts";
@@ -113,6 +120,10 @@ describe("the name of an object", () => {
   });
   it("of a manifest leads back to the backup", () => {
     expect(parseObjectName(manifestObject(name))).toEqual({ backup: name });
+  });
+  it.each(["", "-joined"])("of a segment%s leads back to the backup", (suffix) => {
+    const object = segmentFolder(name, 7) + segmentName(`20260101T020000000Z${suffix}`, 3);
+    expect(parseObjectName(object)).toEqual({ backup: name, shard: 7 });
   });
   it("that leads to a backup is always the one that we would write", () => {
     const piece = fc.constantFrom(

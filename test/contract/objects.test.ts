@@ -182,6 +182,42 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
     });
   });
 
+  describe("compose", () => {
+    it("makes one object of several, end to end, and leaves those", async () => {
+      const parts = await Promise.all([stored(bytesOf(300_000)), stored(bytesOf(0)), stored(bytesOf(7))]);
+      const to = { bucket: "vault", object: fresh() };
+      const whole = await objects.compose(parts, to, { operation: "backup-1" });
+      const bytes = Buffer.concat([bytesOf(300_000), bytesOf(7)]);
+      expect(whole).toMatchObject({ ...to, sizeBytes: 300_007, metadata: { operation: "backup-1" } });
+      expect(Buffer.from(whole.crc32c, "base64").readUInt32BE()).toBe(crc32c(bytes));
+      expect((await collected(objects.read(whole))).equals(bytes)).toBe(true);
+      expect(await objects.stat("vault", parts[0]?.object ?? "")).toEqual(parts[0]);
+    });
+
+    it("takes 32 objects, and no more", async () => {
+      const part = await stored(bytesOf(3));
+      const parts = (count: number) => Array.from({ length: count }, () => part);
+      const whole = await objects.compose(parts(32), { bucket: "vault", object: fresh() }, {});
+      expect(whole.sizeBytes).toBe(96);
+      const invalid = expect.objectContaining({ code: "INVALID_ARGUMENT" });
+      await expect(objects.compose(parts(33), { bucket: "vault", object: fresh() }, {})).rejects.toEqual(invalid);
+    });
+
+    it("is ABORTED where there is an object, which stays as it is", async () => {
+      const [part, there] = [await stored(bytesOf(3)), await stored(bytesOf(5))];
+      await expect(objects.compose([part], there, {})).rejects.toEqual(aborted);
+      expect(await objects.stat("vault", there.object)).toEqual(there);
+    });
+
+    it("is DATA_LOSS where a source is gone, and makes nothing", async () => {
+      const [part, gone] = [await stored(bytesOf(3)), await stored(bytesOf(5))];
+      await objects.remove(gone);
+      const to = { bucket: "vault", object: fresh() };
+      await expect(objects.compose([part, gone], to, {})).rejects.toEqual(dataLoss);
+      expect(await objects.stat("vault", to.object)).toBeUndefined();
+    });
+  });
+
   describe("copy", () => {
     it("makes an object with the same bytes and metadata of its own", async () => {
       const info = await stored(bytesOf(300_000));

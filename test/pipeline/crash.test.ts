@@ -105,6 +105,22 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a backup by scan, in segments",
+    async prepare(world) {
+      await withSource(world);
+      const source = world.valkey.servers.get("127.0.0.1:7001");
+      if (source === undefined) throw new Error("there is no source");
+      // More than fits one delivery, to all appearances.
+      Object.assign(source, { refusesReplication: true, keysOfScan: 4, answers: { usedMemoryBytes: 1e12 } });
+    },
+    begin: { "backup.v1.requested": { instance: "orders", backupId: "nightly", requestId: "r1" } },
+    async holds(world) {
+      await expectRest(world, "backup");
+      await expectOneBackup(world);
+      expect(await theBackup(world)).toMatchObject({ consistency: "FUZZY" });
+    },
+  },
+  {
     name: "a final backup that takes the instance away",
     async prepare(world) {
       await withSource(world);

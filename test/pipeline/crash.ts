@@ -136,4 +136,5 @@ export function watch(ports: Ports, fault?: Fault, at = -1): Watched {
 
 const isMethod = (value: unknown): value is (...args: unknown[]) => unknown => typeof value === "function";
 
-const isStreaming = (label: string): boolean => ["objects.read", "objects.list", "valkey.snapshot"].includes(label);
+const isStreaming = (label: string): boolean =>
+  ["objects.read", "objects.list", "valkey.snapshot", "valkey.scan"].includes(label);

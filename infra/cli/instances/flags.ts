@@ -76,8 +76,13 @@ export const settingFlags = {
   "snapshot-method": {
     type: "string",
     value: "METHOD",
-    help: "replication, scan, or volume: BGSAVE, and the file is read where the server's data directory is mounted",
-    values: ["replication", "scan", "volume"],
+    help: "automatic (the default: replication, or scan where the server refuses that), replication, scan, or volume: BGSAVE, and the file is read where the server's data directory is mounted",
+    values: ["automatic", "replication", "scan", "volume"],
+  },
+  "max-keys-per-second": {
+    type: "string",
+    value: "COUNT",
+    help: "what a scan may read of a node, 1 to 10000000; none (the default): as fast as the server's latency allows",
   },
   "data-directory": {
     type: "string",
@@ -128,6 +133,7 @@ export async function settingsOf(flags: Possible<Given>): Promise<InstanceFlags>
     backupObjective: flags["backup-objective"],
     snapshotMethod: flags["snapshot-method"],
     dataDirectory: flags["data-directory"],
+    maxKeysPerSecond: flags["max-keys-per-second"],
     maintenanceWindow: flags["maintenance-window"],
     maintenanceTimeZone: flags["maintenance-time-zone"],
     maintenanceBackupPolicy: flags["maintenance-backup-policy"],

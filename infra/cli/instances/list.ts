@@ -25,7 +25,7 @@ const optional = [
     ...{ caCertificate: true, authUser: true, authSecret: true, nodeType: true, engineVersion: true, restoring: true },
     ...{ exportPolicy: true, backupObjective: true, maintenancePolicy: true, state: true },
     ...{ source: true, maxParallelShards: true, seeds: true },
-    ...{ snapshotMethod: true, dataDirectory: true },
+    ...{ snapshotMethod: true, maxKeysPerSecond: true, dataDirectory: true },
   }),
   ...optionalFields<AutomatedBackupConfig>({
     ...{ fixedFrequencySchedule: true, cronSchedule: true, snapshotWindow: true, changeTime: true },

@@ -94,6 +94,7 @@ function meteredObjects(objects: Objects, usage: Usage): Objects {
     read: count("classB", objects.read),
     create: count("classA", objects.create),
     copy: count("classA", objects.copy),
+    compose: count("classA", objects.compose),
     setHold: count("classA", objects.setHold),
     list: count("classA", objects.list),
     remove: objects.remove,

@@ -1,0 +1,137 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Backup } from "../../shared/backup/backup.ts";
+import { backupName } from "../../shared/backup/name.ts";
+import type { MemoryServer } from "../../shared/memory/valkey.ts";
+import { objectsOf } from "./objects.ts";
+import { fill, register } from "./registered.ts";
+import { operationsOf } from "./requested.ts";
+import { createWorld, instanceOf, vault, type World } from "./world.ts";
+
+const nightly = backupName("orders", "nightly");
+const large = { usedMemoryBytes: 1e12 };
+let world: World;
+let server: MemoryServer;
+
+beforeEach(() => {
+  world = createWorld();
+  server = world.valkey.start("127.0.0.1:7001");
+  fill(server, 100);
+  server.refusesReplication = true;
+});
+
+async function take(method?: "SCAN" | "REPLICATION"): Promise<Backup | undefined> {
+  const instance = instanceOf("orders", "127.0.0.1:7001");
+  await register(world, { ...instance, ...(method !== undefined && { snapshotMethod: method }) });
+  const data = { instance: "orders", backupId: "nightly" };
+  await world.events.publish({ type: "backup.v1.requested", data, attributes: {} });
+  await world.settle();
+  return (await world.ports.store.get<Backup>(nightly))?.data;
+}
+
+const files = [`${nightly}/0.rdb`, `${nightly}/manifest.json`];
+const segments = async (): Promise<string[]> =>
+  (await objectsOf(world, vault)).filter((name) => name.includes(".segments/"));
+
+describe("a server that refuses the replication protocol", () => {
+  it("is scanned, and its backup says so, with its span of time", async () => {
+    const backup = await take();
+    expect(backup).toMatchObject({
+      state: "ACTIVE",
+      consistency: "FUZZY",
+      backupFiles: [{ consistency: "FUZZY", keys: 100 }],
+    });
+    const [file] = backup?.backupFiles ?? [];
+    expect(file?.snapshotStartTime).toMatch(/^2026-01-01T00/);
+    expect(Date.parse(file?.snapshotEndTime ?? "")).toBeGreaterThanOrEqual(Date.parse(file?.snapshotStartTime ?? ""));
+    expect(await objectsOf(world, vault)).toEqual(files);
+  });
+
+  it("is not scanned where replication was asked for", async () => {
+    expect(await take("REPLICATION")).toBeUndefined();
+    const [operation] = await operationsOf(world, "backup");
+    expect(operation?.error).toMatchObject({ code: "PERMISSION_DENIED" });
+  });
+});
+
+it("a server that gives snapshots is scanned where that was asked for", async () => {
+  server.refusesReplication = false;
+  expect(await take("SCAN")).toMatchObject({ state: "ACTIVE", consistency: "FUZZY" });
+});
+
+describe("a scan that does not fit one delivery", () => {
+  beforeEach(() => {
+    Object.assign(server, { keysOfScan: 10, answers: large });
+  });
+
+  it("is one file in the end, the same as if it had fitted, and nothing is left of its segments", async () => {
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    expect(await objectsOf(world, vault)).toEqual(files);
+  });
+
+  it("joins more segments than one call takes", async () => {
+    server.keysOfScan = 1;
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    expect(await objectsOf(world, vault)).toEqual(files);
+  });
+
+  it("begins anew where the server was started anew meanwhile, and writes no key twice", async () => {
+    const { scan } = world.valkey;
+    let calls = 0;
+    world.valkey.scan = (...args) => {
+      if (calls++ === 4) server.runId = "another";
+      return scan(...args);
+    };
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    expect(await objectsOf(world, vault)).toEqual(files);
+    expect(calls).toBe(4 + 1 + 10);
+  });
+
+  it("is whole although the bucket keeps its segments, which go with the backup", async () => {
+    world.ports.objects.retain(vault, 86_400);
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100 }] });
+    expect(await segments()).toHaveLength(10);
+    world.ports.objects.retain(vault, 0);
+    await world.events.publish({
+      type: "deletion.v1.requested",
+      data: { backup: nightly, grace: "0s" },
+      attributes: {},
+    });
+    await world.settle();
+    await world.clock.advance(1_000);
+    await world.events.publish({ type: "sweep.v1.requested", data: {}, attributes: {} });
+    await world.settle();
+    expect(await objectsOf(world, vault)).toEqual([]);
+  });
+
+  it("begins anew beside the segments of another scan that the bucket keeps", async () => {
+    world.ports.objects.retain(vault, 86_400);
+    const { scan } = world.valkey;
+    let calls = 0;
+    world.valkey.scan = (...args) => {
+      if (calls++ === 4) server.runId = "another";
+      return scan(...args);
+    };
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100 }] });
+  });
+
+  it("leaves nothing behind when it fails", async () => {
+    const { scan } = world.valkey;
+    let calls = 0;
+    world.valkey.scan = async function* (instance, ...args) {
+      yield* scan(instance, ...args);
+      if (calls++ === 4) world.valkey.stop(instance.endpoint);
+    };
+    expect(await take()).toBeUndefined();
+    await world.clock.advance(3_700_000);
+    await world.tick();
+    await world.settle();
+    expect(await objectsOf(world, vault)).toEqual([]);
+  });
+
+  it("that only looked small is scanned in segments by the next attempt", async () => {
+    server.answers = {};
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    const [operation] = await operationsOf(world, "backup");
+    expect(operation?.error).toBeUndefined();
+  });
+});
