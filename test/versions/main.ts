@@ -4,7 +4,8 @@ import { isDeepStrictEqual, parseArgs } from "node:util";
 import { findValkey } from "../../infra/local/valkey-programs.ts";
 import { runPairs } from "./pair.ts";
 import { nameOf, type Release, releases } from "./release.ts";
-import { blockOf, toldBy, verdictOf, withBlock } from "./table.ts";
+import { blockOf, toldBy, verdictOf, wayText, wayToldBy, withBlock } from "./table.ts";
+import { runWays } from "./way.ts";
 
 /**
  * Takes a backup of every release, restores it into every release, and prints the table of what goes and what is refused:
@@ -16,12 +17,13 @@ const readmeFile = join(import.meta.dirname, "../../README.md");
 
 const found = await available();
 const pairs = await runPairs(found, found);
-const block = blockOf(pairs, found);
+const ways = await runWays(found);
+const block = blockOf(pairs, ways, found);
 console.log(block);
 
-const wrong = pairs.filter(({ outcome }) => outcome === "WRONG");
-for (const { source, holding, target, reason } of wrong)
-  console.error(`${nameOf(source)} (${holding}) into ${nameOf(target)}: ${reason}`);
+const wrong = [...pairs.filter(({ outcome }) => outcome === "WRONG"), ...ways.filter((way) => wayText(way) !== "yes")];
+for (const { source, holding, target, outcome, reason } of wrong)
+  console.error(`${nameOf(source)} (${holding}) into ${nameOf(target)}: ${outcome}, ${reason}`);
 if (wrong.length > 0) process.exitCode = 1;
 else if (options.write) await write();
 else await compare();
@@ -44,8 +46,11 @@ async function write(): Promise<void> {
 
 async function compare(): Promise<void> {
   const readme = await readFile(readmeFile, "utf8");
-  const stale = pairs.filter((pair) => !isDeepStrictEqual(toldBy(readme, pair), verdictOf(pair)));
+  const stale = [
+    ...pairs.filter((pair) => !isDeepStrictEqual(toldBy(readme, pair), verdictOf(pair))),
+    ...ways.filter((way) => wayToldBy(readme, way) !== wayText(way)),
+  ];
   if (stale.length === 0) return;
-  console.error(`README.md tells otherwise of ${stale.length} pairs: npm run test:versions -- --write`);
+  console.error(`README.md tells otherwise of ${stale.length} cells: npm run test:versions -- --write`);
   process.exitCode = 1;
 }
