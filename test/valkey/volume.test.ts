@@ -108,6 +108,38 @@ describe("a snapshot by way of the volume", () => {
     expect(await check([await take(volumeOf(server))])).toMatchObject({ keys: 1_000 });
   });
 
+  it("that takes longer than an attempt has is UNAVAILABLE, and the next attempt takes the same one", async () => {
+    const server = await start();
+    await send(server.endpoint, ["DEBUG", "POPULATE", 1_000], slowly(2_000));
+    const impatient = createValkey({ resolveSecret: async () => "", patienceMs: 500 });
+    const asked = performance.now();
+    const task = () => ({ shard: 0, askedSecondsAgo: 5 + (performance.now() - asked) / 1_000 });
+    await expect(collect(impatient.snapshot(volumeOf(server), task(), calm()))).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining("is still saving after 0.5 s"),
+    });
+    expect(await check([await collect(valkey.snapshot(volumeOf(server), task(), calm()))])).toMatchObject({
+      keys: 1_000,
+    });
+    // And once more, when nobody saw it end.
+    expect(await check([await collect(valkey.snapshot(volumeOf(server), task(), calm()))])).toMatchObject({
+      keys: 1_000,
+    });
+    expect(await savesOf(server)).toBe(1);
+  });
+
+  it("is not one that began before the backup was asked for", async () => {
+    const server = await start();
+    await send(server.endpoint, ["SET", "old", "v"], ["SAVE"]);
+    await sleep(1_100);
+    await send(server.endpoint, ["SET", "new", "v"]);
+    const file = await collect(valkey.snapshot(volumeOf(server), { shard: 0, askedSecondsAgo: 0 }, calm()));
+    expect(await check([file])).toMatchObject({ keys: 2 });
+    await send(server.endpoint, ["DEBUG", "POPULATE", 1_000], slowly(1_000), ["BGSAVE"], ["SET", "newer", "v"]);
+    const newer = await collect(valkey.snapshot(volumeOf(server), { shard: 0, askedSecondsAgo: 0 }, calm()));
+    expect(await check([newer])).toMatchObject({ keys: 1_003 });
+  });
+
   it("is not torn by a save that puts another file in its place meanwhile", async () => {
     const server = await start();
     await send(server.endpoint, ["CONFIG", "SET", "rdbcompression", "no"], ["DEBUG", "POPULATE", 3_000, "key", 1_000]);
