@@ -9,7 +9,7 @@ import { notValkey, replyFailure } from "../failure.ts";
 import type { Info } from "../info.ts";
 import { type FileState, lookAt, type OpenedFile, openFresh } from "./data-file.ts";
 import { isReadOnly, isUnwritable, type Room, roomIn } from "./room.ts";
-import { save, saveSince } from "./save.ts";
+import { save, saved } from "./save.ts";
 import { noRoom, saveFailure, wrongDirectory } from "./save-failure.ts";
 
 export interface VolumeOptions {
@@ -37,7 +37,7 @@ export async function* saveAndRead(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const directory = directoryOf(instance, shard);
   const opened = await withClient(address, signal, (ask) =>
-    saved(ask, address, directory, signal, { ...options, askedSecondsAgo }),
+    takenFrom(ask, address, directory, signal, { ...options, askedSecondsAgo }),
   );
   const { file, role } = opened;
   const { replicationId, replicationOffset } = file.origin;
@@ -72,7 +72,7 @@ export interface Place {
   fileName: string;
 }
 
-async function saved(
+async function takenFrom(
   ask: Ask,
   address: Address,
   directory: string,
@@ -88,7 +88,7 @@ async function saved(
   if (askedSecondsAgo !== undefined) {
     // An earlier attempt may have had it saved, and not have lived to see the end.
     const since = info.number("server_time_usec") / 1e6 - askedSecondsAgo;
-    await saveSince(since, ask, address, signal, { patienceMs });
+    await saved(ask, address, signal, { patienceMs });
     const histories = historiesOf(await askInfo(ask, address));
     const file = await openFresh(path, undefined, (origin) => isSince(since, origin, histories), signal, 0);
     if (file !== undefined) return { file, role };

@@ -17,8 +17,6 @@ const PATIENCE_MS = 300_000;
 /** What INFO tells of saving. */
 interface SaveState {
   isSaving: boolean;
-  /** How long it has been at it, in whole seconds. */
-  savingSeconds: number;
   /** Saves that were begun since the server started. */
   begunCount: number;
   isOk: boolean;
@@ -65,18 +63,15 @@ export async function save(
   return { isOk, askTime };
 }
 
-/** Waits for a save that is under way, if it began at `since` (the server's clock, in seconds) or later. */
-export async function saveSince(
-  since: number,
+/** Waits for a save that is under way, whoever asked for it. */
+export async function saved(
   ask: Ask,
   address: Address,
   signal: AbortSignal,
   { patienceMs = PATIENCE_MS }: SaveOptions = {},
 ): Promise<void> {
   const look = async () => stateOf(await askInfo(ask, address), address);
-  const { isSaving, savingSeconds, now } = await look();
-  if (isSaving && now - savingSeconds - 1 >= since)
-    await until((state) => !state.isSaving, look, address, signal, patienceMs);
+  await until(({ isSaving }) => !isSaving, look, address, signal, patienceMs);
 }
 
 async function until(
@@ -122,7 +117,6 @@ function stateOf(info: Info, { endpoint }: Address): SaveState {
     );
   return {
     isSaving: info.get("rdb_bgsave_in_progress") === "1",
-    savingSeconds: Math.max(0, info.number("rdb_current_bgsave_time_sec")),
     begunCount: info.number("rdb_saves"),
     isOk: info.get("rdb_last_bgsave_status") === "ok",
     lastSaveTime: info.number("rdb_last_save_time"),
