@@ -84,12 +84,18 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
   const { backup, instance: name } = work.data;
   const [instance, draft] = [await ports.store.get<Instance>(name), await ports.store.get<Backup>(backup)];
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
+  const askTime = draft === undefined ? undefined : Date.parse(draft.data.createTime);
   return async (shard: number, avoid: Set<string>, before: readonly BackupFile[], signal: AbortSignal) => {
     const doneBytes = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const taking = {
       work,
       instance: instance.data,
-      task: { ...draft?.data.shards?.[shard], shard, avoid: [...avoid] },
+      task: {
+        ...draft?.data.shards?.[shard],
+        shard,
+        avoid: [...avoid],
+        ...(askTime !== undefined && { askedSecondsAgo: (ports.clock.now() - askTime) / 1000 }),
+      },
       onBroken: (node: string) => avoid.add(node),
       onBytes: (bytes: number) => work.progress(doneBytes + bytes),
     };

@@ -236,6 +236,8 @@ export interface LoadMark {
 export interface ShardTask extends ShardPlan {
   /** From 0. */
   shard: number;
+  /** When the backup was asked for, in seconds before now: a save of the server's own that began since will do (VOLUME). */
+  askedSecondsAgo?: number;
   /** Nodes that failed while they were read: taken where there is no other. */
   avoid?: readonly string[];
 }

@@ -31,6 +31,11 @@ async function start(options: ValkeyOptions = {}): Promise<ValkeyServer> {
   return server;
 }
 
+/** A server of another user than root; where the programs lie in a folder of root's alone, there is none. */
+async function startAsNobody(directory: string, skip: (reason: string) => never): Promise<ValkeyServer> {
+  return await start({ directory, by: nobody }).catch((error: Error) => skip(error.message));
+}
+
 /** A directory that a server of user `nobody` may write to. */
 async function folder(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "valkeep-volume-"));
@@ -101,6 +106,38 @@ describe("a snapshot by way of the volume", () => {
     const state = String(await send(server.endpoint, ["INFO", "persistence"]));
     expect(state).toContain("aof_rewrite_in_progress:1");
     expect(await check([await take(volumeOf(server))])).toMatchObject({ keys: 1_000 });
+  });
+
+  it("that takes longer than an attempt has is UNAVAILABLE, and the next attempt takes the same one", async () => {
+    const server = await start();
+    await send(server.endpoint, ["DEBUG", "POPULATE", 1_000], slowly(2_000));
+    const impatient = createValkey({ resolveSecret: async () => "", patienceMs: 500 });
+    const asked = performance.now();
+    const task = () => ({ shard: 0, askedSecondsAgo: 5 + (performance.now() - asked) / 1_000 });
+    await expect(collect(impatient.snapshot(volumeOf(server), task(), calm()))).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining("is still saving after 0.5 s"),
+    });
+    expect(await check([await collect(valkey.snapshot(volumeOf(server), task(), calm()))])).toMatchObject({
+      keys: 1_000,
+    });
+    // And once more, when nobody saw it end.
+    expect(await check([await collect(valkey.snapshot(volumeOf(server), task(), calm()))])).toMatchObject({
+      keys: 1_000,
+    });
+    expect(await savesOf(server)).toBe(1);
+  });
+
+  it("is not one that began before the backup was asked for", async () => {
+    const server = await start();
+    await send(server.endpoint, ["SET", "old", "v"], ["SAVE"]);
+    await sleep(1_100);
+    await send(server.endpoint, ["SET", "new", "v"]);
+    const file = await collect(valkey.snapshot(volumeOf(server), { shard: 0, askedSecondsAgo: 0 }, calm()));
+    expect(await check([file])).toMatchObject({ keys: 2 });
+    await send(server.endpoint, ["DEBUG", "POPULATE", 1_000], slowly(1_000), ["BGSAVE"], ["SET", "newer", "v"]);
+    const newer = await collect(valkey.snapshot(volumeOf(server), { shard: 0, askedSecondsAgo: 0 }, calm()));
+    expect(await check([newer])).toMatchObject({ keys: 1_003 });
   });
 
   it("is not torn by a save that puts another file in its place meanwhile", async () => {
@@ -250,10 +287,11 @@ describe("a BGSAVE that fails is told", () => {
     await failing(server, "RESOURCE_EXHAUSTED", /disk is most likely full, .* has \d+ bytes free.*make room.*MISCONF/);
   });
 
-  it("by a directory that its user may not write to", async () => {
+  it("by a directory that its user may not write to", async ({ skip }) => {
     const directory = await folder();
-    const server = await start({ directory, by: nobody });
+    const server = await startAsNobody(directory, skip);
     await send(server.endpoint, ["SET", "key", "v"], ["SAVE"]);
+    closing.push(() => chmod(directory, 0o755));
     await chmod(directory, 0o555);
     await failing(server, "FAILED_PRECONDITION", /the server's user may not write in .*: chown or chmod it/);
   });
@@ -282,14 +320,11 @@ describe("a BGSAVE that fails is told", () => {
     await failing(server, "UNAVAILABLE", /most likely it was killed as it saved .*see the server's log/);
   });
 
-  it("by a fork that was refused", async () => {
-    const directory = await folder();
-    const server = await start({ directory, by: nobody });
+  it("by a fork that was refused", async ({ skip }) => {
+    const server = await startAsNobody(await folder(), skip);
     await send(server.endpoint, ["SET", "key", "v"]);
-    execFileSync([...nobody, "prlimit"][0] ?? "", [
-      ...[...nobody, "prlimit"].slice(1),
-      ...["--pid", `${server.pid}`, "--nproc=1"],
-    ]);
+    const [program = "", ...args] = [...nobody, "prlimit", "--pid", `${server.pid}`, "--nproc=1"];
+    execFileSync(program, args);
     await failing(
       server,
       "UNAVAILABLE",
@@ -319,6 +354,22 @@ describe("a directory that is not the server's is found out", () => {
     const put = setTimeout(() => void copyFile(old, join(dataDirectory, "dump.rdb")), 100);
     closing.push(() => clearTimeout(put));
     await expect(take(volumeOf(server, { dataDirectory }))).rejects.toMatchObject({ code: "FAILED_PRECONDITION" });
+  });
+
+  it.each([
+    ["there from the start", 0],
+    ["put there meanwhile", 100],
+  ])("when a file of something else has the name, %s", async (_when, milliseconds) => {
+    const server = await start();
+    const dataDirectory = await folder();
+    await send(server.endpoint, ["DEBUG", "POPULATE", 500], slowly(1_000));
+    const put = () => writeFile(join(dataDirectory, "dump.rdb"), "no RDB file at all, but one of some length");
+    const timer = milliseconds === 0 ? await put() : setTimeout(() => void put(), milliseconds);
+    closing.push(() => clearTimeout(timer ?? undefined));
+    await expect(take(volumeOf(server, { dataDirectory }))).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("is not of that save"),
+    });
   });
 
   it("when it is empty, where the server does not tell its own", async () => {

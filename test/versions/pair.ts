@@ -2,6 +2,7 @@ import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
+import type { Instance } from "../../shared/backup/backup.ts";
 import { fileObject } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { send } from "../valkey/client.ts";
@@ -23,8 +24,18 @@ export interface Pair {
   loadsAsFile: boolean;
 }
 
+/** How a snapshot is taken. */
+export type Method = NonNullable<Instance["snapshotMethod"]>;
+
+/** The rights that the other methods would need: without them it is this one that has worked. */
+const others: Readonly<Record<Method, readonly string[]>> = {
+  REPLICATION: ["-dump", "-bgsave"],
+  SCAN: ["-psync", "-replconf", "-bgsave"],
+  VOLUME: ["-psync", "-replconf", "-dump"],
+};
+
 /** A backup of one source, taken by the whole pipeline. */
-interface Taken {
+export interface Taken {
   source: Release;
   holding: string;
   system: System;
@@ -57,11 +68,18 @@ export async function runPairs(sources: readonly Release[], targets: readonly Re
   return pairs;
 }
 
-async function take(source: Release, holding: Holding, path: string): Promise<Taken> {
+/** The file of the backup is put down at `path`, too. */
+export async function take(source: Release, holding: Holding, path: string, snapshotMethod?: Method): Promise<Taken> {
   await using server = await started(source);
   await holding.fill(server.endpoint);
   const system = createSystem();
-  await system.register(instanceAt(server.endpoint, { name: "instances/source" }));
+  const method = {
+    ...(snapshotMethod !== undefined && { snapshotMethod }),
+    ...(snapshotMethod === "VOLUME" && { dataDirectory: server.directory }),
+  };
+  await system.register(instanceAt(server.endpoint, { name: "instances/source", ...method }));
+  if (snapshotMethod !== undefined)
+    await send(server.endpoint, ["ACL", "SETUSER", "default", ...others[snapshotMethod]]);
   const operation = await system.ask("backup.v1.requested", { instance: "source", backupId: "first" });
   const backup = "backupCollections/source/backups/first";
   if (operation.error !== undefined) throw new Error(`${nameOf(source)}: ${operation.error.message}`);
@@ -69,7 +87,8 @@ async function take(source: Release, holding: Holding, path: string): Promise<Ta
   return { source, holding: holding.name, system, backup, original: await contentsOf(source, server.endpoint), path };
 }
 
-async function restoreInto(server: ValkeyServer, target: Release, taken: Taken): Promise<Pair> {
+/** What becomes of a backup at an empty server. */
+export async function restoreInto(server: ValkeyServer, target: Release, taken: Taken): Promise<Pair> {
   const { source, holding, system, backup, original, path } = taken;
   await send(server.endpoint, ["FLUSHALL"], ["FUNCTION", "FLUSH"]);
   const untouched = await changesOf(server);
@@ -113,7 +132,8 @@ async function loadsAsFile(version: Release, path: string): Promise<boolean> {
   }
 }
 
-async function started(version: Release): Promise<ValkeyServer & AsyncDisposable> {
+/** A server that ends with its scope. */
+export async function started(version: Release): Promise<ValkeyServer & AsyncDisposable> {
   const server = await startValkey({ version });
   return Object.assign(server, { [Symbol.asyncDispose]: () => server.kill() });
 }

@@ -1,5 +1,6 @@
 import type { Pair } from "./pair.ts";
 import { nameOf, type Release } from "./release.ts";
+import type { Way } from "./way.ts";
 
 const begin = "<!-- versions: `npm run test:versions -- --write` makes this -->";
 const end = "<!-- /versions -->";
@@ -7,8 +8,11 @@ const end = "<!-- /versions -->";
 /** What a cell of the table says of one pair. */
 export type Verdict = Pick<Pair, "outcome" | "loadsAsFile"> & { reason?: string };
 
-/** The block of the README: a row for each source and what it holds, a column for each target, then the reasons. */
-export function blockOf(pairs: readonly Pair[], targets: readonly Release[]): string {
+/**
+ * The block of the README: a row for each source and what it holds, a column for each target, then the reasons; and, by itself, a row
+ * for each method.
+ */
+export function blockOf(pairs: readonly Pair[], ways: readonly Way[], targets: readonly Release[]): string {
   const reasons = [...new Set(pairs.flatMap((pair) => verdictOf(pair).reason ?? []))];
   const cell = (pair: Pair | undefined) => {
     if (pair === undefined) return "";
@@ -27,6 +31,17 @@ export function blockOf(pairs: readonly Pair[], targets: readonly Release[]): st
     ...rows.map((row) => `| ${row} |`),
     "",
     ...reasons.map((reason, at) => `${at + 1}. ${reason}`),
+    "",
+    ["| a snapshot of all that it holds by", ...targets.map((release) => `of ${nameOf(release)}`), ""]
+      .join(" | ")
+      .trimEnd(),
+    `|${" --- |".repeat(targets.length + 1)}`,
+    ...[...new Set(ways.map(({ method }) => method))].map((method) => {
+      const cells = targets.map((release) =>
+        wayText(ways.find((way) => way.method === method && way.source === release)),
+      );
+      return `| ${[method, ...cells].join(" | ")} |`;
+    }),
     end,
   ].join("\n");
 }
@@ -39,12 +54,27 @@ export function verdictOf({ outcome, loadsAsFile, reason }: Pair): Verdict {
   return { outcome, loadsAsFile: false, reason: reason.replace(/\b(\d+\.\d+)\.\d+\b/g, "$1") };
 }
 
+/** Of one way: restored to equal data, and the server itself starts with the file. */
+export function wayText(way: Way | undefined): string {
+  if (way === undefined) return "";
+  return way.outcome === "RESTORED" && way.loadsAsFile ? "yes" : "WRONG";
+}
+
+/** What a README says of a way; nothing if it has no such row or column. */
+export const wayToldBy = (readme: string, { method, source }: Way): string | undefined =>
+  cellIn(blockIn(readme).split("\n"), "| a snapshot of", `| ${method} |`, `of ${nameOf(source)}`);
+
+/** The text of a cell, by how the line of its table's names and its row begin, and by its column. */
+function cellIn(lines: readonly string[], names: string, row: string, column: string): string | undefined {
+  const cells = (line: string | undefined) => (line ?? "").split("|").map((text) => text.trim());
+  const at = cells(lines.find((line) => line.startsWith(names))).indexOf(column);
+  return cells(lines.find((line) => line.startsWith(row)))[at];
+}
+
 /** What a README says of a pair; nothing if it has no such row or column. */
 export function toldBy(readme: string, { source, holding, target }: Pair): Verdict | undefined {
   const lines = blockIn(readme).split("\n");
-  const cells = (line: string | undefined) => (line ?? "").split("|").map((text) => text.trim());
-  const column = cells(lines.find((line) => line.startsWith("| a backup of"))).indexOf(`into ${nameOf(target)}`);
-  const told = cells(lines.find((line) => line.startsWith(`| ${rowOf({ source, holding })} |`)))[column];
+  const told = cellIn(lines, "| a backup of", `| ${rowOf({ source, holding })} |`, `into ${nameOf(target)}`);
   if (told === "yes" || told === "**yes**") return { outcome: "RESTORED", loadsAsFile: told === "yes" };
   const number = /^no (\d+)$/.exec(told ?? "")?.[1];
   const prefix = `${number}. `;

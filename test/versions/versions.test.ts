@@ -8,7 +8,8 @@ import { contentsOf, differenceOf } from "./contents.ts";
 import { fillExpiringFields } from "./fill.ts";
 import { type Pair, runPairs } from "./pair.ts";
 import { requiredReleases } from "./release.ts";
-import { blockOf, toldBy, verdictOf, withBlock } from "./table.ts";
+import { blockOf, toldBy, verdictOf, wayText, wayToldBy, withBlock } from "./table.ts";
+import { runWays, type Way } from "./way.ts";
 
 const readme = await readFile(join(import.meta.dirname, "../../README.md"), "utf8");
 
@@ -47,6 +48,15 @@ describe(`between ${requiredReleases.join(" and ")}`, () => {
     ]);
   });
 
+  it("every method gives all that a server holds, in a file that it starts with itself", async () => {
+    const ways = await runWays(requiredReleases);
+    expect(ways.filter((way) => wayText(way) !== "yes")).toEqual([]);
+    expect(ways.map(({ method, source }) => `${method} ${source}`)).toEqual(
+      ["REPLICATION", "SCAN", "VOLUME"].flatMap((method) => requiredReleases.map((release) => `${method} ${release}`)),
+    );
+    for (const way of ways) expect(wayToldBy(readme, way)).toBe("yes");
+  });
+
   it("the README tells what was found", () => {
     for (const pair of pairs) expect(toldBy(readme, pair)).toEqual(verdictOf(pair));
   });
@@ -59,11 +69,21 @@ describe("the README's table", () => {
     { ...restored, target: "9.1", loadsAsFile: false },
     { ...restored, source: "9.1", outcome: "REFUSED", reason: "Valkey 8.0.1 reads up to 11", loadsAsFile: false },
   ];
-  const written = withBlock(readme, blockOf(pairs, ["8.0", "9.1"]));
+  const ways: Way[] = [
+    { ...restored, method: "SCAN" },
+    { ...restored, method: "VOLUME", loadsAsFile: false },
+  ];
+  const written = withBlock(readme, blockOf(pairs, ways, ["8.0", "9.1"]));
 
   it("is read as it was written, patch releases aside", () => {
     for (const pair of pairs) expect(toldBy(written, pair)).toEqual(verdictOf(pair));
     expect(toldBy(written, pairs[2] ?? restored)?.reason).toBe("Valkey 8.0 reads up to 11");
+  });
+
+  it("tells of a method only what was found, and calls wrong what a server does not start with", () => {
+    expect(ways.map((way) => wayToldBy(written, way))).toEqual(["yes", "WRONG"]);
+    expect(wayToldBy(written, { ...restored, method: "SCAN", source: "9.1" })).toBe("");
+    expect(wayToldBy(written, { ...restored, method: "REPLICATION" })).toBeUndefined();
   });
 
   it("tells nothing of a pair that it does not have", () => {

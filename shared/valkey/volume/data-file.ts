@@ -62,7 +62,7 @@ export async function openFresh(
   const end = performance.now() + settlingMs;
   for (;;) {
     const file = await openFile(path);
-    const opened = file && (await openedIf(path, file, (state, origin) => isOther(state, before) && isWanted(origin)));
+    const opened = file && (await openedIf(path, file, before, isWanted));
     if (opened !== undefined || performance.now() >= end) return opened;
     await pause(Math.min(500, settlingMs), signal);
   }
@@ -77,22 +77,32 @@ const isOther = (state: FileState, before: FileState | undefined): boolean =>
 async function openedIf(
   path: string,
   file: FileHandle,
-  isWanted: (state: FileState, origin: Origin) => boolean,
+  before: FileState | undefined,
+  isWanted: (origin: Origin) => boolean,
 ): Promise<OpenedFile | undefined> {
-  let isKept = false;
+  let opened: OpenedFile | undefined;
   try {
     const { isDirectory, ...state } = await stateOf(path, file);
-    if (isDirectory) return undefined;
-    const head = Buffer.alloc(originBytes);
-    const { bytesRead } = await file.read(head, 0, head.length, 0);
-    const origin = originOf(head.subarray(0, bytesRead));
-    isKept = isWanted(state, origin);
-    const read = (signal: AbortSignal) => piecesOf(file, state, signal);
-    return isKept ? { state, origin, read, close: () => file.close() } : undefined;
+    const origin = isDirectory || !isOther(state, before) ? undefined : await originIn(file);
+    if (origin !== undefined && isWanted(origin))
+      opened = { state, origin, read: (signal) => piecesOf(file, state, signal), close: () => file.close() };
+    return opened;
   } catch (error) {
     throw error instanceof StatusError ? error : readFailure(path, error);
   } finally {
-    if (!isKept) await file.close();
+    if (opened === undefined) await file.close();
+  }
+}
+
+/** Nothing where it is no RDB file: somebody else's, or one that this mount does not show yet. */
+async function originIn(file: FileHandle): Promise<Origin | undefined> {
+  const head = Buffer.alloc(originBytes);
+  const { bytesRead } = await file.read(head, 0, head.length, 0);
+  try {
+    return originOf(head.subarray(0, bytesRead));
+  } catch (error) {
+    if (error instanceof StatusError && error.code === "DATA_LOSS") return undefined;
+    throw error;
   }
 }
 

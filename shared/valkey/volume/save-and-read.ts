@@ -9,12 +9,14 @@ import { notValkey, replyFailure } from "../failure.ts";
 import type { Info } from "../info.ts";
 import { type FileState, lookAt, type OpenedFile, openFresh } from "./data-file.ts";
 import { isReadOnly, isUnwritable, type Room, roomIn } from "./room.ts";
-import { save } from "./save.ts";
+import { save, saved } from "./save.ts";
 import { noRoom, saveFailure, wrongDirectory } from "./save-failure.ts";
 
 export interface VolumeOptions {
   /** How long a mount may show what was there before the save, in milliseconds; 10 s where absent. */
   settlingMs?: number;
+  /** How long a save is waited for, in milliseconds; 300 s where absent. */
+  patienceMs?: number;
 }
 
 /** A child takes its time to begin; the file's seconds may be cut off, and the system's coarse clock be behind. */
@@ -27,14 +29,16 @@ const CLOCK_SECONDS = 1;
  */
 export async function* saveAndRead(
   instance: Instance,
-  { shard }: ShardTask,
+  { shard, askedSecondsAgo }: ShardTask,
   address: Address,
   signal: AbortSignal,
-  { settlingMs }: VolumeOptions = {},
+  options: VolumeOptions = {},
   onSource: (source: ShardSource) => void = () => undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const directory = directoryOf(instance, shard);
-  const opened = await withClient(address, signal, (ask) => saved(ask, address, directory, signal, settlingMs));
+  const opened = await withClient(address, signal, (ask) =>
+    takenFrom(ask, address, directory, signal, { ...options, askedSecondsAgo }),
+  );
   const { file, role } = opened;
   const { replicationId, replicationOffset } = file.origin;
   onSource({
@@ -68,32 +72,52 @@ export interface Place {
   fileName: string;
 }
 
-async function saved(
+async function takenFrom(
   ask: Ask,
   address: Address,
   directory: string,
   signal: AbortSignal,
-  settlingMs: number | undefined,
+  { settlingMs, patienceMs, askedSecondsAgo }: VolumeOptions & { askedSecondsAgo: number | undefined },
 ): Promise<{ file: OpenedFile; role: "PRIMARY" | "REPLICA" }> {
   const info = await askInfo(ask, address);
   requireSource(info, address);
   const place = await placeOf(ask, address);
+  const path = `${directory}/${place.fileName}`;
+  const role = info.get("role") === "master" ? "PRIMARY" : "REPLICA";
   const before = await lookAt(directory, place.fileName);
+  if (askedSecondsAgo !== undefined) {
+    // An earlier attempt may have had it saved, and not have lived to see the end.
+    const since = info.number("server_time_usec") / 1e6 - askedSecondsAgo;
+    await saved(ask, address, signal, { patienceMs });
+    const histories = historiesOf(await askInfo(ask, address));
+    const file = await openFresh(path, undefined, (origin) => isSince(since, origin, histories), signal, 0);
+    if (file !== undefined) return { file, role };
+  }
   const room = await requireRoom(address, directory, before, info);
   let freeBytes = room?.freeBytes;
-  const { isOk, askTime } = await save(ask, address, signal, async () => {
-    freeBytes = least(freeBytes, (await roomIn(directory))?.freeBytes);
+  const { isOk, askTime } = await save(ask, address, signal, {
+    patienceMs,
+    onWait: async () => {
+      freeBytes = least(freeBytes, (await roomIn(directory))?.freeBytes);
+    },
   });
   if (!isOk) throw await failureOf(address, directory, before, info, freeBytes);
   const histories = [...historiesOf(info), ...historiesOf(await askInfo(ask, address))];
-  const isOfThisSave = ({ createSeconds, replicationId }: Origin) =>
-    (createSeconds === undefined || createSeconds + CLOCK_SECONDS >= askTime) &&
-    (replicationId === undefined || histories.includes(replicationId));
-  const path = `${directory}/${place.fileName}`;
-  const file = await openFresh(path, before, isOfThisSave, signal, settlingMs);
+  const isOurs = (origin: Origin) => isSince(askTime - CLOCK_SECONDS, origin, histories);
+  const file = await openFresh(path, before, isOurs, signal, settlingMs);
   if (file === undefined) throw wrongDirectory(address.endpoint, directory, place.fileName, place.directory);
-  return { file, role: info.get("role") === "master" ? "PRIMARY" : "REPLICA" };
+  return { file, role };
 }
+
+/** Whether a file shows the server as it was then, or later, by its own clock and history. */
+const isSince = (
+  seconds: number,
+  { createSeconds, replicationId }: Origin,
+  histories: (string | undefined)[],
+): boolean =>
+  createSeconds !== undefined &&
+  createSeconds >= seconds &&
+  (replicationId === undefined || histories.includes(replicationId));
 
 /** A replica that has lost its primary would save what may be long past: as for PSYNC, nothing is taken of it. */
 function requireSource(info: Info, address: Address): void {

@@ -11,6 +11,9 @@ const LONGEST_WAIT_MS = 1_000;
 /** How long until a server that saves for somebody else is asked again. */
 const BUSY_WAIT_MS = 200;
 
+/** So long a save is waited for; what is left of a delivery has to do for reading its file. */
+const PATIENCE_MS = 300_000;
+
 /** What INFO tells of saving. */
 interface SaveState {
   isSaving: boolean;
@@ -22,6 +25,13 @@ interface SaveState {
   now: number;
 }
 
+export interface SaveOptions {
+  /** Called and awaited each time before the server is asked again. */
+  onWait?: () => Promise<void>;
+  /** How long a save is waited for, in milliseconds; then UNAVAILABLE. 300 s where absent. */
+  patienceMs?: number | undefined;
+}
+
 /** A save that is over. */
 export interface Save {
   isOk: boolean;
@@ -31,13 +41,13 @@ export interface Save {
 
 /**
  * Has the server save, and waits until that save, which began after we had asked, is over. One that is under way before is not
- * ours: it is waited for. `onWait` is called and awaited each time before the server is asked again.
+ * ours: it is waited for.
  */
 export async function save(
   ask: Ask,
   address: Address,
   signal: AbortSignal,
-  onWait: () => Promise<void> = async () => undefined,
+  { onWait = async () => undefined, patienceMs = PATIENCE_MS }: SaveOptions = {},
 ): Promise<Save> {
   const look = async () => stateOf(await askInfo(ask, address), address);
   const { begunCount, now } = await begin(ask, look, signal);
@@ -45,13 +55,43 @@ export async function save(
   // LASTSAVE alone proves nothing: the start of a server sets it, and two saves may lie in one second.
   const isOver = (state: SaveState) =>
     state.begunCount !== begunCount && !state.isSaving && (!state.isOk || state.lastSaveTime >= askTime);
-  let state = await look();
-  for (let waitMs = FIRST_WAIT_MS; !isOver(state); waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
-    await pause(waitMs, signal);
+  const watched = async () => {
     await onWait();
-    state = await look();
+    return await look();
+  };
+  const { isOk } = await until(isOver, watched, address, signal, patienceMs);
+  return { isOk, askTime };
+}
+
+/** Waits for a save that is under way, whoever asked for it. */
+export async function saved(
+  ask: Ask,
+  address: Address,
+  signal: AbortSignal,
+  { patienceMs = PATIENCE_MS }: SaveOptions = {},
+): Promise<void> {
+  const look = async () => stateOf(await askInfo(ask, address), address);
+  await until(({ isSaving }) => !isSaving, look, address, signal, patienceMs);
+}
+
+async function until(
+  isSo: (state: SaveState) => boolean,
+  look: () => Promise<SaveState>,
+  { endpoint }: Address,
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<SaveState> {
+  const end = performance.now() + patienceMs;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
+    const state = await look();
+    if (isSo(state)) return state;
+    if (performance.now() > end)
+      throw new StatusError(
+        "UNAVAILABLE",
+        `${endpoint} is still saving after ${patienceMs / 1000} s: its file is taken once it is there`,
+      );
+    await pause(waitMs, signal);
   }
-  return { isOk: state.isOk, askTime };
 }
 
 /** Answers the state before the save that it asked for. */
