@@ -1,7 +1,7 @@
 import type { BackupFile, Instance } from "../shared/backup/backup.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { fileName, fileObject } from "../shared/backup/name.ts";
-import { ReplicationRefused, StatusError } from "../shared/error.ts";
+import { asStatusError, ReplicationRefused, StatusError } from "../shared/error.ts";
 import type { ObjectInfo, Ports, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
 import type { Work } from "../shared/pipeline/step.ts";
 import { lastAfter, sizeOf } from "../shared/pipeline/stream.ts";
@@ -51,9 +51,17 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
   } catch (error) {
     if (!(error instanceof ReplicationRefused) || instance.snapshotMethod !== undefined) throw error;
     ports.log("INFO", "replication is refused, so it is scanned", { object, reason: error.message });
-    return await scanned(taking, ports, signal);
+    try {
+      return await scanned(taking, ports, signal);
+    } catch (thrown) {
+      throw asStatusError(thrown).code === "PERMISSION_DENIED" ? neither(error, asStatusError(thrown)) : thrown;
+    }
   }
 }
+
+/** Whoever may do neither has most likely forgotten a right to the one that was tried first. */
+const neither = ({ message }: StatusError, scan: StatusError): StatusError =>
+  new StatusError("PERMISSION_DENIED", `${message}; nor may it be scanned: ${scan.message}`, { cause: scan });
 
 /** A small shard at once, a large one in segments. Its keys are of a moment each. */
 async function scanned(taking: Taking, ports: Ports, signal: AbortSignal): Promise<BackupFile | "UNFINISHED"> {

@@ -6,11 +6,15 @@ import { StatusError } from "../../shared/error.ts";
 /** Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152), which come and go. */
 const range = { from: 20_000, count: 12_000 };
 
+/** The next one to try. What was answered may not be listened on yet, so it is not answered again for a long while; and others begin elsewhere. */
+let next = Math.floor(Math.random() * range.count);
+
 /** A port on 127.0.0.1 that nobody listened on a moment ago: `preferred` if it is one, else any. */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await tryPort(preferred)) !== undefined) return preferred;
   for (let attempt = 0; attempt < 100; attempt++) {
-    const port = await tryPort(range.from + Math.floor(Math.random() * range.count));
+    next = (next + 1) % range.count;
+    const port = await tryPort(range.from + next);
     if (port !== undefined) return port;
   }
   throw new StatusError("RESOURCE_EXHAUSTED", "no free port on 127.0.0.1: end some servers");
