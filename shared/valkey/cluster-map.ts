@@ -49,12 +49,13 @@ async function askMap(ask: Ask, address: Address): Promise<{ shards: ClusterShar
   return { shards: readSlots(await ask("CLUSTER", "SLOTS"), address), isUp };
 }
 
-function covering(shards: ClusterShard[], { endpoint }: Address): ClusterShard[] {
+/** Those of a cluster whose slots are all served, by their first slot. UNAVAILABLE: there are some that nobody serves. */
+export function covering(shards: ClusterShard[], { endpoint }: Address): ClusterShard[] {
   const served = shards
     .flatMap(({ slots }) => slotRanges(slots))
     .reduce((sum, [first, last]) => sum + last - first + 1, 0);
   if (served === slotCount) return shards.sort((one, other) => firstSlot(one) - firstSlot(other));
-  const message = `the cluster at ${endpoint} serves ${served} of ${slotCount} slots: mend it, then back it up`;
+  const message = `the cluster at ${endpoint} serves ${served} of ${slotCount} slots: mend it, then try again`;
   throw new StatusError("UNAVAILABLE", message);
 }
 
@@ -99,7 +100,7 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
       const where = otherNode(address, hostOf([text(host)], address), Number(port));
       return { id: text(id), address: where, role: at === 0 ? "PRIMARY" : "REPLICA" };
     });
-    const key = nodes[0]?.id ?? "";
+    const key = nodes[0]?.address.endpoint ?? "";
     const shard = shards.get(key) ?? { ranges: [], nodes };
     shard.ranges.push([Number(first), Number(last)]);
     shards.set(key, shard);

@@ -1,7 +1,7 @@
-import { StatusError } from "../error.ts";
+import { slotCount, slotRanges } from "../backup/slots.ts";
 import { type Address, otherNode } from "./address.ts";
+import { covering, readSlots } from "./cluster-map.ts";
 import { withClient } from "./connect.ts";
-import { SLOTS } from "./slot.ts";
 
 /** Which primary serves which slot. */
 export interface SlotMap {
@@ -14,29 +14,11 @@ export interface SlotMap {
 /** As the node at the address sees it, a replica or a primary. UNAVAILABLE: there are slots that nobody serves. */
 export async function slotMapOf(address: Address, signal: AbortSignal): Promise<SlotMap> {
   const answer = await withClient(address, signal, (ask) => ask("CLUSTER", "SLOTS"));
-  const ranges = (Array.isArray(answer) ? answer : []).map((range) => readRange(range, address));
-  ranges.sort((one, other) => one.first - other.first);
-  const primaries: Address[] = [];
-  const owners = new Uint16Array(SLOTS);
-  let served = 0;
-  for (const { first, last, primary } of ranges) {
-    let owner = primaries.findIndex(({ endpoint }) => endpoint === primary.endpoint);
-    if (owner === -1) owner = primaries.push(primary) - 1;
-    owners.fill(owner, first, last + 1);
-    served += last - first + 1;
-  }
-  if (served !== SLOTS) {
-    const message = `the cluster at ${address.endpoint} serves ${served} of ${SLOTS} slots: mend it, then try again`;
-    throw new StatusError("UNAVAILABLE", message);
-  }
-  return { primaries, owners };
-}
-
-/** `first, last, [host, port, id, …], replicas …`; the port is the one of the kind of connection that asks. */
-function readRange(range: unknown, asked: Address): { first: number; last: number; primary: Address } {
-  const [first, last, node] = Array.isArray(range) ? range : [];
-  const [host, port] = Array.isArray(node) ? node : [];
-  return { first: Number(first), last: Number(last), primary: nodeAt(asked, String(host ?? ""), Number(port)) };
+  const shards = covering(readSlots(answer, address), address);
+  const owners = new Uint16Array(slotCount);
+  for (const [owner, { slots }] of shards.entries())
+    for (const [first, last] of slotRanges(slots)) owners.fill(owner, first, last + 1);
+  return { primaries: shards.map(({ nodes: [primary] }) => primary?.address ?? address), owners };
 }
 
 /** A node as the one that was asked names it: no host, or `?`, means the one that was asked. */

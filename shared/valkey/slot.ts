@@ -1,5 +1,4 @@
-/** Slots of every cluster (Valkey cluster.h, CLUSTER_SLOTS). */
-export const SLOTS = 16_384;
+import { slotCount } from "../backup/slots.ts";
 
 /** CRC16 of the XMODEM kind, polynomial 0x1021 (the cluster specification, appendix A). */
 const table = Uint16Array.from({ length: 256 }, (_, byte) => {
@@ -24,5 +23,5 @@ export function slotOf(key: Uint8Array): number {
   }
   let crc = 0;
   for (let at = from; at < to; at++) crc = ((crc << 8) & 0xffff) ^ (table[(crc >> 8) ^ (key[at] as number)] as number);
-  return crc & (SLOTS - 1);
+  return crc & (slotCount - 1);
 }
