@@ -6,9 +6,10 @@ import { once } from "../../shared/pipeline/stream.ts";
 import { entry, log, preamble } from "../aof/files.ts";
 import { aofOf } from "../aof/written.ts";
 import { type Fingerprint, fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "../valkey/client.ts";
 import { holdings } from "./data.ts";
-import { assertAtRest, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, openStage, type Stage } from "./stage.ts";
 
 /** What a real server has left in its `appendonlydir`, in a bucket, restored by the functions. */
 let stage: Stage;

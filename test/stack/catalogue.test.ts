@@ -5,9 +5,10 @@ import type { Operation } from "../../shared/backup/operation.ts";
 import { type Finding, findings } from "../../shared/pipeline/findings.ts";
 import { collect, once } from "../../shared/pipeline/stream.ts";
 import { fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { holdings } from "./data.ts";
 import { startSource } from "./source.ts";
-import { assertWhole, backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { assertWhole, backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** What outlives an instance, and Firestore itself, on Google's emulators and a real Valkey. The tests follow one another. */
 let stage: Stage;

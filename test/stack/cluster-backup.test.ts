@@ -8,8 +8,9 @@ import type { Operation } from "../../shared/backup/operation.ts";
 import { gapIn } from "../../shared/backup/slots.ts";
 import { records } from "../../shared/rdb/records.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "../valkey/client.ts";
-import { assertAtRest, assertWhole, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, assertWhole, openStage, type Stage } from "./stage.ts";
 
 /** Keys that exist all the time; others come, change and go. */
 const lastingCount = 3_000;

@@ -6,8 +6,9 @@ import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName, fileObject, manifestObject } from "../../shared/backup/name.ts";
 import { StatusError } from "../../shared/error.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
+import { until } from "../fixture/until.ts";
 import { command, fillBulk, holdings } from "./data.ts";
-import { assertAtRest, assertWhole, backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, assertWhole, backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** What dies in the middle: the function host by SIGKILL, and the source. Everything goes on by itself, in real time. */
 let stage: Stage;

@@ -3,10 +3,11 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { later } from "../../shared/backup/duration.ts";
 import { backupName, fileObject } from "../../shared/backup/name.ts";
 import { fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { holdings } from "./data.ts";
 import { startRecorder } from "./recorder.ts";
 import { startSource } from "./source.ts";
-import { backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** The main flows, on Google's emulators and a real Valkey 8.0 that holds every type. */
 let stage: Stage;

@@ -4,8 +4,9 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { valkeep } from "../cli/terminal.ts";
+import { until } from "../fixture/until.ts";
 import { command, fillOne, holdings } from "./data.ts";
-import { openStage, type Stage, until } from "./stage.ts";
+import { openStage, type Stage } from "./stage.ts";
 
 let stage: Stage;
 

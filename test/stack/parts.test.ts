@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { backupName } from "../../shared/backup/name.ts";
+import { until } from "../fixture/until.ts";
 import { fillBulk, holdings } from "./data.ts";
-import { assertAtRest, assertWhole, backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, assertWhole, backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** One file, loaded by several deliveries, by range: on a real server, with the function host killed in the middle. */
 let stage: Stage;

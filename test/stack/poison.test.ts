@@ -3,8 +3,9 @@ import { type EventType, eventTypes, routes } from "../../shared/backup/event.ts
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { operationIdFor } from "../../shared/pipeline/identity.ts";
+import { until } from "../fixture/until.ts";
 import { fillBulk } from "./data.ts";
-import { assertAtRest, backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** Messages that nobody can understand, published by a plain client of Pub/Sub. */
 let stage: Stage;

@@ -5,10 +5,11 @@ import { backupName, instanceName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { valkeep } from "../cli/terminal.ts";
 import { fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "../valkey/client.ts";
 import { command, holdings } from "./data.ts";
 import { endAtRest, startSource } from "./source.ts";
-import { openStage, type Stage, until } from "./stage.ts";
+import { openStage, type Stage } from "./stage.ts";
 
 /** What a preflight finds on real servers: the source uses databases 0, 3 and 15, expiries and two function libraries. */
 let stage: Stage;

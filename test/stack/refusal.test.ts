@@ -6,9 +6,10 @@ import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
+import { until } from "../fixture/until.ts";
 import { command, fillBulk, holdings } from "./data.ts";
 import { endAtRest, startSource } from "./source.ts";
-import { backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** What bad requests get from real servers: the reason on the Operation, and nothing is changed or left. */
 let stage: Stage;

@@ -5,8 +5,9 @@ import { timeOf } from "../../shared/backup/duration.ts";
 import { backupName, fileObject, manifestObject } from "../../shared/backup/name.ts";
 import { valkeep } from "../cli/terminal.ts";
 import { fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { startSource } from "./source.ts";
-import { assertAtRest, assertWhole, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, assertWhole, openStage, type Stage } from "./stage.ts";
 
 /** What is kept and what goes, on the emulators and the storage server's own retention and holds. */
 let stage: Stage;

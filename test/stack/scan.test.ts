@@ -5,9 +5,10 @@ import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import { backupName, segmentFolder } from "../../shared/backup/name.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "../valkey/client.ts";
 import { managedUser } from "../valkey/scanned.ts";
-import { assertAtRest, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, openStage, type Stage } from "./stage.ts";
 
 /** Servers that refuse the replication protocol, as managed services do, on the whole stack. */
 let stage: Stage;

@@ -4,7 +4,8 @@ import { type InstanceFlags, newInstance } from "../../shared/backup/instance.ts
 import { instanceName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { jobId } from "../../shared/backup/schedule.ts";
-import { backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { until } from "../fixture/until.ts";
+import { backupsOf, openStage, type Stage } from "./stage.ts";
 
 let stage: Stage;
 let endpoint: string;

@@ -18,6 +18,7 @@ import { submit } from "../../shared/pipeline/submit.ts";
 import { readIndex } from "../../shared/pipeline/vault.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
+import { until } from "../fixture/until.ts";
 import { type Gate, startGate } from "./gate.ts";
 
 /** The local stack, with everything that a test needs to act on it and to see what came of it. */
@@ -160,21 +161,6 @@ const pubsubOf = ({ stack }: Stack): PubSub =>
 
 const ifDone = (operation: Operation | undefined): Operation | undefined =>
   operation?.done === true ? operation : undefined;
-
-/** The answer, once there is one; fails after `seconds` with what was waited for. */
-export async function until<T>(
-  question: () => Promise<T | undefined | false>,
-  what: string,
-  seconds = 200,
-): Promise<T> {
-  const deadline = performance.now() + seconds * 1000;
-  for (;;) {
-    const answer = await question();
-    if (answer !== undefined && answer !== false) return answer;
-    if (performance.now() > deadline) throw new Error(`waited ${seconds} s in vain for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
 
 /** Every Backup of an instance, and its collection. */
 export async function backupsOf(

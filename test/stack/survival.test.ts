@@ -3,8 +3,9 @@ import { backupName } from "../../shared/backup/name.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { fillEverything, fingerprint } from "../fixture/dataset.ts";
+import { until } from "../fixture/until.ts";
 import { fillBulk } from "./data.ts";
-import { assertAtRest, assertWhole, backupsOf, openStage, type Stage, until } from "./stage.ts";
+import { assertAtRest, assertWhole, backupsOf, openStage, type Stage } from "./stage.ts";
 
 /** A stack that is stopped and started again in its directory. The Pub/Sub emulator forgets its messages meanwhile. */
 let stage: Stage;

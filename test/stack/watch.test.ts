@@ -10,10 +10,11 @@ import { topicOf } from "../../shared/backup/event.ts";
 import type { Finding, FindingKind } from "../../shared/backup/finding.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "../valkey/client.ts";
 import { startRecordedServer } from "./recorded-server.ts";
 import { type Recorder, startRecorder } from "./recorder.ts";
-import { openStage, type Stage, until } from "./stage.ts";
+import { openStage, type Stage } from "./stage.ts";
 
 /** Each kind of trouble, caused on the emulators and a real Valkey, seen by the function and told over Pub/Sub. */
 let stage: Stage;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { ShardSource, ShardTask } from "../../shared/pipeline/ports.ts";
@@ -6,6 +5,7 @@ import { check } from "../../shared/rdb/check.ts";
 import { clusterSources, type Sources, shardSnapshot } from "../../shared/valkey/shard-snapshot.ts";
 import { entriesOf } from "../../shared/valkey/topology.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "./client.ts";
 import { calm, collect, instanceAt, valkey } from "./fixture.ts";
 
@@ -120,7 +120,7 @@ describe("a cluster with replicas", () => {
       for (const node of both) await send(node, ["CLUSTER", "SETSLOT", 7, "NODE", here]);
     });
     await expect(file).rejects.toMatchObject({ message: expect.stringMatching(/changed hands|slots have moved/) });
-    await until(async () => (await valkey.shardCount(instance, calm()).catch(() => 0)) === 3);
+    await until(async () => (await valkey.shardCount(instance, calm()).catch(() => 0)) === 3, "three shards");
   });
 
   it("is refused where a slot was here for a while, though it is gone before the file begins", async () => {
@@ -135,7 +135,7 @@ describe("a cluster with replicas", () => {
       for (const node of both) await send(node, ["CLUSTER", "SETSLOT", 7, "NODE", there]);
     });
     await expect(file).rejects.toMatchObject({ message: expect.stringMatching(/changed hands|slots have moved/) });
-    await until(async () => (await valkey.shardCount(instance, calm()).catch(() => 0)) === 3);
+    await until(async () => (await valkey.shardCount(instance, calm()).catch(() => 0)) === 3, "three shards");
   });
 
   it("is not read from a replica that does not know what its primary knew, or tells another history", async () => {
@@ -159,7 +159,10 @@ describe("a cluster that moves slots by itself (9.1)", () => {
     const task = await planned(0, at);
     const sources = await clusterSources(at, await entriesOf(at, async () => ""), task, calm());
     await send(from ?? "", ["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", 0, 99, "NODE", await idOf(to ?? "")]);
-    await until(async () => String(await send(to ?? "", ["CLUSTER", "NODES"])).includes(" 0-99 "));
+    await until(
+      async () => String(await send(to ?? "", ["CLUSTER", "NODES"])).includes(" 0-99 "),
+      "the slots to arrive",
+    );
     const file = collect(shardSnapshot(sources, calm(), {}));
     await expect(file).rejects.toMatchObject({
       message: expect.stringMatching(/slots (are moving|have moved)|changed hands/),
@@ -168,7 +171,7 @@ describe("a cluster that moves slots by itself (9.1)", () => {
       const failure = await taken(task, at).catch((error) => error);
       expect(failure).toBeInstanceOf(Error);
       return failure.code === "FAILED_PRECONDITION";
-    });
+    }, "the plan to be refused");
   }, 60_000);
 });
 
@@ -184,7 +187,7 @@ describe("a cluster whose endpoint has died", () => {
       const failure = await taken(task, withSeeds).catch((error) => error);
       if (failure instanceof Error) expect(failure).toMatchObject({ code: "UNAVAILABLE" });
       return !(failure instanceof Error);
-    });
+    }, "another node to give the shard");
     const { keys, source } = await taken(task, withSeeds);
     expect({ keys, source }).toMatchObject({
       keys: 100,
@@ -197,7 +200,3 @@ describe("a cluster whose endpoint has died", () => {
     });
   }, 60_000);
 });
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await sleep(100);
-}

@@ -1,7 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyRelease, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import { check } from "../../shared/rdb/check.ts";
+import { startCluster } from "../fixture/cluster.ts";
+import { until } from "../fixture/until.ts";
 import { send } from "./client.ts";
 import { calm, collect, diskless, firstAttempt, instanceAt, sourceOf, valkey } from "./fixture.ts";
 
@@ -15,7 +16,7 @@ describe.each(["8.0", "9.1"] as const)("a cluster of two shards, one of them wit
   const first = () => instanceAt(nodes[0]?.endpoint ?? "", { mode: "CLUSTER" });
 
   beforeAll(async () => {
-    nodes = await startCluster(version).catch((error: Error) => {
+    nodes = await startNodes(version).catch((error: Error) => {
       if (version === "8.0") throw error;
       reason = error.message;
       console.warn(`${version} is left out: ${reason}`);
@@ -112,7 +113,8 @@ describe("a cluster of one node", () => {
         message: expect.stringContaining("16001 of 16384"),
       });
       await send(node.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 16_001, 16_383]);
-      await clusterIsUp([node]);
+      const info = async () => String(await send(node.endpoint, ["CLUSTER", "INFO"]));
+      await until(async () => (await info()).includes("cluster_state:ok"), "the cluster to be up", 60);
       await send(node.endpoint, ["SET", "a", "1"], ["SET", "b", "2"]);
       const file = await sourceOf(await collect(valkey.snapshot(instance, { shard: 0 }, calm())));
       await send(node.endpoint, ["FLUSHALL"]);
@@ -125,34 +127,15 @@ describe("a cluster of one node", () => {
 });
 
 /** Two primaries, the second with a replica, and keys in both. */
-async function startCluster(version: ValkeyRelease): Promise<ValkeyServer[]> {
-  const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", ...diskless];
-  const nodes = [];
-  for (let n = 0; n < 3; n++) nodes.push(await startValkey({ version, args }));
-  const [one, two, three] = nodes as [ValkeyServer, ValkeyServer, ValkeyServer];
-  await send(one.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 0, 8_191]);
-  await send(two.endpoint, ["CLUSTER", "ADDSLOTSRANGE", 8_192, 16_383]);
-  for (const node of [two, three]) await send(node.endpoint, ["CLUSTER", "MEET", "127.0.0.1", one.port]);
-  await clusterIsUp(nodes);
-  const primary = String(await send(two.endpoint, ["CLUSTER", "MYID"]));
-  await until(async () => String(await send(three.endpoint, ["CLUSTER", "NODES"])).includes(primary));
-  await send(three.endpoint, ["CLUSTER", "REPLICATE", primary]);
-  await until(async () =>
-    String(await send(three.endpoint, ["INFO", "replication"])).includes("master_link_status:up"),
-  );
-  await until(async () => String(await send(one.endpoint, ["CLUSTER", "SHARDS"])).match(/online/g)?.length === 3);
-  await until(async () => String(await send(two.endpoint, ["CLUSTER", "SHARDS"])).match(/online/g)?.length === 3);
-  await send(one.endpoint, ["SET", FIRST_SHARD_KEY, "1"]);
-  await send(two.endpoint, ["SET", SECOND_SHARD_KEY, "1"], ["SET", `${SECOND_SHARD_KEY}2`, "1"], ["WAIT", 1, 0]);
-  return nodes;
-}
-
-async function clusterIsUp(nodes: ValkeyServer[]): Promise<void> {
-  for (const { endpoint } of nodes) {
-    await until(async () => String(await send(endpoint, ["CLUSTER", "INFO"])).includes("cluster_state:ok"));
+async function startNodes(version: ValkeyRelease): Promise<ValkeyServer[]> {
+  const cluster = await startCluster({ version, shards: 2, args: diskless });
+  const [one = "", two = ""] = cluster.shards.map(({ primary }) => primary.endpoint);
+  await cluster.addReplica(two);
+  for (const node of [one, two]) {
+    const online = async () => String(await send(node, ["CLUSTER", "SHARDS"])).match(/online/g)?.length;
+    await until(async () => (await online()) === 3, `${node} to see three nodes`, 60);
   }
-}
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await sleep(50);
+  await send(one, ["SET", FIRST_SHARD_KEY, "1"]);
+  await send(two, ["SET", SECOND_SHARD_KEY, "1"], ["SET", `${SECOND_SHARD_KEY}2`, "1"], ["WAIT", 1, 0]);
+  return cluster.nodes;
 }
