@@ -48,7 +48,7 @@ export async function readSmall(file: string, session: Session): Promise<Uint8Ar
         "INVALID_ARGUMENT",
         `${file} is no manifest of an AOF: it is longer than ${longestManifestBytes} bytes`,
       );
-    chunks.push(chunk.slice());
+    chunks.push(Uint8Array.from(chunk));
   }
   return Buffer.concat(chunks);
 }

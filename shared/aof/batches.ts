@@ -147,7 +147,7 @@ class Batcher {
   }
 
   #carry(): void {
-    const bytes = this.#chunk.slice(Math.max(0, this.#scanner.start - this.#chunkOffset));
+    const bytes = Uint8Array.from(this.#chunk.subarray(Math.max(0, this.#scanner.start - this.#chunkOffset)));
     this.#carried.push(bytes);
     const total = this.#carried.reduce((sum, part) => sum + part.length, 0);
     if (total > carriedBytes) throw damaged("a command's name is too long", this.#scanner.start);

@@ -20,10 +20,10 @@ export async function* lastAfter(
   await renew();
 }
 
-/** A small object, whole. */
-export async function collect(source: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+/** A small object, whole. Copied: a source may use its buffer again, and the `slice` of a Buffer is a view. */
+export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of source) chunks.push(chunk.slice());
+  for await (const chunk of source) chunks.push(Uint8Array.from(chunk));
   return Buffer.concat(chunks);
 }
 

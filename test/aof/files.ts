@@ -1,6 +1,7 @@
 import { AofReader, type AofVerdict } from "../../shared/aof/reader.ts";
-import { StatusError } from "../../shared/error.ts";
+import type { StatusError } from "../../shared/error.ts";
 import { encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
+import { thrownBy } from "../rdb/files.ts";
 
 /** Commands as a server writes them; one for each text, its words apart by spaces. */
 export const log = (...commands: string[]): Buffer => Buffer.concat(commands.map((text) => entry(...text.split(" "))));
@@ -38,13 +39,5 @@ export function readAll(chunks: Iterable<Uint8Array>): AofVerdict {
   return reader.end();
 }
 
-/** What reading these chunks throws, which must be a StatusError. */
-export function failure(chunks: Iterable<Uint8Array>): StatusError {
-  try {
-    readAll(chunks);
-  } catch (error) {
-    if (error instanceof StatusError) return error;
-    throw error;
-  }
-  throw new Error("the file was read without an error");
-}
+/** What reading these chunks throws. */
+export const failure = (chunks: Iterable<Uint8Array>): StatusError => thrownBy(() => readAll(chunks));

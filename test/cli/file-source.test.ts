@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { fileSource } from "../../infra/cli/file-source.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 
 const chunkBytes = 1024 * 1024;
 const calm = new AbortController().signal;
@@ -21,12 +22,6 @@ async function fileOf(bytes: number): Promise<{ path: string; content: Buffer }>
   const path = join(directory, `${bytes}`);
   await writeFile(path, content.subarray(0, bytes));
   return { path, content: content.subarray(0, bytes) };
-}
-
-async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of source) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks);
 }
 
 describe("a file as a source", () => {

@@ -47,10 +47,13 @@ export function readAll(chunks: Iterable<Uint8Array>): RdbSummary {
   return reader.end();
 }
 
-/** What reading these chunks throws, which must be a StatusError. */
-export function failure(chunks: Iterable<Uint8Array>): StatusError {
+/** What reading these chunks throws. */
+export const failure = (chunks: Iterable<Uint8Array>): StatusError => thrownBy(() => readAll(chunks));
+
+/** What reading a file throws, which must be a StatusError. */
+export function thrownBy(read: () => unknown): StatusError {
   try {
-    readAll(chunks);
+    read();
   } catch (error) {
     if (error instanceof StatusError) return error;
     throw error;
@@ -62,8 +65,8 @@ export function failure(chunks: Iterable<Uint8Array>): StatusError {
 export function* cutAt(file: Uint8Array, offsets: readonly number[]): Generator<Uint8Array> {
   let from = 0;
   for (const to of [...offsets, file.length]) {
-    // A copy that is wiped behind the reader, as a source that reuses its buffer would.
-    const chunk = new Uint8Array(file.subarray(from, to));
+    // A copy that is wiped behind the reader, as a source that reuses its buffer would. A Buffer's `slice` copies nothing.
+    const chunk = Buffer.from(file.subarray(from, to));
     yield chunk;
     chunk.fill(0xee);
     from = to;
