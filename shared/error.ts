@@ -2,7 +2,7 @@
  * The codes of google.rpc.Code that valkeep uses (google/rpc/code.proto). What the pipeline does with each of them
  * stands in one table, `pipeline/verdict.ts`.
  */
-export const codes = [
+const codes = [
   "CANCELLED",
   "UNKNOWN",
   "INVALID_ARGUMENT",

@@ -91,9 +91,12 @@ function compareFunctions({ loaded, target }: RestorePlan, found: number | undef
 }
 
 /** What all parts together created, database by database. */
-export function loadedDatabases({ loaded }: RestorePlan): Record<string, { keys: number; expires: number }> {
-  const sums: Record<string, { keys: number; expires: number }> = {};
-  for (const { databases } of loaded)
+export const loadedDatabases = ({ loaded }: RestorePlan): Found["databases"] => sumOfDatabases(loaded);
+
+/** What all of them hold together, database by database. */
+export function sumOfDatabases(all: readonly Pick<Found, "databases">[]): Found["databases"] {
+  const sums: Found["databases"] = {};
+  for (const { databases } of all)
     for (const [database, { keys, expires }] of Object.entries(databases)) {
       const sum = sums[database] ?? { keys: 0, expires: 0 };
       sums[database] = { keys: sum.keys + keys, expires: sum.expires + expires };

@@ -9,7 +9,7 @@ export const day = 86_400;
 export const ttlBounds = { least: day, most: 36_500 * day, default: 36_500 * day } as const;
 
 /** Memorystore's bounds of automated retention: 1 to 365 days, default 35. */
-export const retentionBounds = { least: day, most: 365 * day, default: 35 * day } as const;
+const retentionBounds = { least: day, most: 365 * day, default: 35 * day } as const;
 
 /** How long a tombstone can be undone, in seconds, where nobody says otherwise. */
 export const defaultGrace = day;

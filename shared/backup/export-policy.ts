@@ -6,7 +6,7 @@ import { bucketOf } from "./name.ts";
 import { createCalendar } from "./period.ts";
 import { assertTimeZone } from "./time-zone.ts";
 
-export const exportFrequencies = ["EVERY", "WEEKLY", "MONTHLY"] as const;
+const exportFrequencies = ["EVERY", "WEEKLY", "MONTHLY"] as const;
 
 /** Which AUTOMATED backups of an instance are copied to buckets of the operator's, once they are ACTIVE. */
 export interface ExportPolicy {

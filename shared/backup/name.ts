@@ -57,7 +57,7 @@ export function requestIdOf(text: string): string {
   throw malformed("request id", text, "1 to 128 of letters, digits, '.', '_', ':' and '-'");
 }
 
-export function operationIdOf(text: string): string {
+function operationIdOf(text: string): string {
   if (/^[a-z]+-[a-z0-9][a-z0-9-]{0,60}$/.test(text)) return text;
   throw malformed("operation id", text, "a verb, a hyphen and letters or digits");
 }

@@ -4,7 +4,7 @@ import type { Check } from "./check.ts";
 import type { EventType } from "./event.ts";
 import type { Selection } from "./selection.ts";
 
-export const verbs = [
+const verbs = [
   "backup",
   "export",
   "retire",

@@ -1,5 +1,5 @@
 /** Spans of a calendar, each of which keeps one backup. Weeks are those of ISO 8601. */
-export const periods = ["day", "week", "month", "year"] as const;
+const periods = ["day", "week", "month", "year"] as const;
 export type Period = (typeof periods)[number];
 
 /** Days since 1970-01-01 of a local date, and its year and month. */

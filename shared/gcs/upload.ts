@@ -2,7 +2,7 @@ import { createChecksum } from "./checksum.ts";
 import { cancelSession, type Ending, type Session, sendChunk } from "./session.ts";
 
 /** Two buffers of this size are all that an upload holds. Measured: 16 MiB is no faster. A multiple of 256 KiB, as chunks must be. */
-export const chunkBytes = 8 << 20;
+const chunkBytes = 8 << 20;
 
 /** What was sent, and the JSON resource that Cloud Storage made of it; empty where it did not say. */
 export interface Uploaded {

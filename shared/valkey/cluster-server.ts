@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { sumOfDatabases } from "../backup/comparison.ts";
 import { StatusError } from "../error.ts";
 import type { Server } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
@@ -46,7 +47,7 @@ export function asOneServer(nodes: readonly DescribedNode[]): Server {
     mode: "CLUSTER",
     role: "PRIMARY",
     replicaCount: Math.min(...servers.map(({ replicaCount }) => replicaCount)),
-    databases: databasesOf(servers),
+    databases: sumOfDatabases(servers),
     modules: oldest.modules.filter((name) => servers.every(({ modules }) => modules.includes(name))),
     ...functionsOf(servers),
     usedMemoryBytes: sum(({ usedMemoryBytes }) => usedMemoryBytes),
@@ -69,16 +70,6 @@ export function asOneServer(nodes: readonly DescribedNode[]): Server {
 function runIdOf(servers: readonly Server[]): string {
   const ids = servers.map(({ runId }) => runId).sort();
   return createHash("sha256").update(ids.join(" ")).digest("hex").slice(0, 40);
-}
-
-function databasesOf(servers: readonly Server[]): Server["databases"] {
-  const sums: Server["databases"] = {};
-  for (const { databases } of servers)
-    for (const [name, { keys, expires }] of Object.entries(databases)) {
-      const sum = sums[name] ?? { keys: 0, expires: 0 };
-      sums[name] = { keys: sum.keys + keys, expires: sum.expires + expires };
-    }
-  return sums;
 }
 
 function functionsOf(servers: readonly Server[]): Pick<Server, "functionCount" | "functionLibraries"> {

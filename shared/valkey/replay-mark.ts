@@ -18,7 +18,7 @@ export const markKey = (operation: string): string => `valkeep:replay:${operatio
 export const encodeMark = ({ log, offset, database }: ReplayMark): string => `${log} ${offset} ${database}`;
 
 /** FAILED_PRECONDITION: it is no mark of ours. */
-export function parseMark(text: string, { endpoint }: Address): ReplayMark {
+function parseMark(text: string, { endpoint }: Address): ReplayMark {
   const [, log, offset, database] = /^(\d{1,6}) (\d{1,15}) (\d{1,10})$/.exec(text) ?? [];
   if (log === undefined)
     throw new StatusError(

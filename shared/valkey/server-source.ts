@@ -44,7 +44,7 @@ async function primaryOf(replica: NodeState, signal: AbortSignal): Promise<NodeS
 }
 
 /** `slave0:ip=10.0.0.4,port=6379,state=online,offset=…,lag=…`, as INFO has it. */
-export function replicasOf({ info, address }: Pick<NodeState, "info" | "address">): Address[] {
+function replicasOf({ info, address }: Pick<NodeState, "info" | "address">): Address[] {
   return Object.entries(info.fields).flatMap(([field, value]) => {
     if (!/^slave\d+$/.test(field)) return [];
     const told = new Map(

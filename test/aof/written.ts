@@ -43,7 +43,7 @@ export async function aofOf(
 }
 
 /** Has the server write its base anew, and waits until it has. */
-export async function rewritten(endpoint: string): Promise<void> {
+async function rewritten(endpoint: string): Promise<void> {
   await send(endpoint, ["BGREWRITEAOF"]);
   for (let isUnderWay = true; isUnderWay; await new Promise((resolve) => setTimeout(resolve, 20))) {
     const info = String(await send(endpoint, ["INFO", "persistence"]));
@@ -52,7 +52,7 @@ export async function rewritten(endpoint: string): Promise<void> {
 }
 
 /** Commands that do not come to the same if they are carried out twice, and such as a server writes down differently. */
-export async function fillIncrement(endpoint: string): Promise<void> {
+async function fillIncrement(endpoint: string): Promise<void> {
   await send(
     endpoint,
     ...Array.from({ length: 300 }, (_, n) => ["RPUSH", "list", n, `${n}`.repeat(n)]),

@@ -18,10 +18,3 @@ export async function* inChunks(bytes: Uint8Array, chunkBytes = 99_991): AsyncGe
     yield buffer.subarray(0, part.length);
   }
 }
-
-/** All chunks as one buffer; each is copied before the next is asked for. */
-export async function collected(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const all: Buffer[] = [];
-  for await (const chunk of chunks) all.push(Buffer.from(chunk));
-  return Buffer.concat(all);
-}

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ObjectInfo, Objects } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { objectsBackends } from "./backends.ts";
-import { bytesOf, collected, inChunks } from "./bytes.ts";
+import { bytesOf, inChunks } from "./bytes.ts";
 
 describe.each(objectsBackends)("a read of an object in $name", ({ start }) => {
   let objects: Objects;
@@ -31,7 +32,7 @@ describe.each(objectsBackends)("a read of an object in $name", ({ start }) => {
     [{ start: 11, end: 10 }, 10, 10],
   ])("of %j gives the bytes from %i to %i", async (range, from, to) => {
     const info = await stored(bytesOf(size));
-    const bytes = await collected(objects.read(info, range));
+    const bytes = await collect(objects.read(info, range));
     expect(bytes.equals(bytesOf(size).subarray(from, to))).toBe(true);
   });
 
@@ -44,14 +45,14 @@ describe.each(objectsBackends)("a read of an object in $name", ({ start }) => {
   it("is DATA_LOSS of an object that is gone", async () => {
     const info = await stored(bytesOf(10));
     await objects.remove(info);
-    await expect(collected(objects.read(info))).rejects.toEqual(dataLoss);
+    await expect(collect(objects.read(info))).rejects.toEqual(dataLoss);
   });
 
   it("is DATA_LOSS of a generation that was replaced", async () => {
     const info = await stored(bytesOf(10));
     await objects.remove(info);
     await stored(bytesOf(10), info.object);
-    await expect(collected(objects.read(info))).rejects.toEqual(dataLoss);
+    await expect(collect(objects.read(info))).rejects.toEqual(dataLoss);
   });
 
   it("can be left in the middle", async () => {
@@ -69,6 +70,6 @@ describe.each(objectsBackends)("a read of an object in $name", ({ start }) => {
   it("does not begin when its signal is aborted already", async () => {
     const info = await stored(bytesOf(10));
     const signal = AbortSignal.abort(new Error("enough"));
-    await expect(collected(objects.read(info, {}, signal))).rejects.toThrow("enough");
+    await expect(collect(objects.read(info, {}, signal))).rejects.toThrow("enough");
   });
 });

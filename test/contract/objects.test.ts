@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import { crc32c } from "@node-rs/crc32";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ObjectInfo, Objects } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { buckets, type ObjectsSubject, objectsBackends } from "./backends.ts";
-import { bytesOf, collected, inChunks } from "./bytes.ts";
+import { bytesOf, inChunks } from "./bytes.ts";
 
 const aborted = expect.objectContaining({ code: "ABORTED" });
 const unavailable = expect.objectContaining({ code: "UNAVAILABLE" });
@@ -35,7 +36,7 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const of = { bucket: "missing", object: "x", generation: "1" };
       await expect(objects.stat("missing", "x")).rejects.toEqual(unavailable);
       await expect(objects.create("missing", "x", inChunks(bytesOf(1)), {})).rejects.toEqual(unavailable);
-      await expect(collected(objects.read(of))).rejects.toEqual(unavailable);
+      await expect(collect(objects.read(of))).rejects.toEqual(unavailable);
       await expect(objects.remove(of)).rejects.toEqual(unavailable);
       await expect(objects.list("missing", "")[Symbol.asyncIterator]().next()).rejects.toEqual(unavailable);
       const { object, generation } = await stored(bytesOf(1));
@@ -56,7 +57,7 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const info = await stored(bytes);
       expect(info.sizeBytes).toBe(size);
       expect(Buffer.from(info.crc32c, "base64").readUInt32BE()).toBe(crc32c(bytes));
-      expect((await collected(objects.read(info))).equals(bytes)).toBe(true);
+      expect((await collect(objects.read(info))).equals(bytes)).toBe(true);
     });
 
     it("answers what stat answers", async () => {
@@ -80,7 +81,7 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const of = { bucket: "vault", object, generation: "1" };
       await expect(stored(bytesOf(1), object)).rejects.toEqual(invalid);
       await expect(objects.stat("vault", object)).rejects.toEqual(invalid);
-      await expect(collected(objects.read(of))).rejects.toEqual(invalid);
+      await expect(collect(objects.read(of))).rejects.toEqual(invalid);
       await expect(objects.remove(of)).rejects.toEqual(invalid);
       await expect(objects.copy(of, { bucket: "vault", object: fresh() }, {})).rejects.toEqual(invalid);
     });
@@ -89,13 +90,13 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const object = `${fresh()}/ü ?#%2F+&.😀`;
       const info = await stored(bytesOf(3), object);
       expect(info.object).toBe(object);
-      expect(await collected(objects.read(info))).toEqual(bytesOf(3));
+      expect(await collect(objects.read(info))).toEqual(bytesOf(3));
     });
 
     it("is ABORTED where an object is, which stays", async () => {
       const before = await stored(bytesOf(5));
       await expect(stored(bytesOf(6, 1), before.object)).rejects.toEqual(aborted);
-      expect(await collected(objects.read(before))).toEqual(bytesOf(5));
+      expect(await collect(objects.read(before))).toEqual(bytesOf(5));
     });
 
     it("is ABORTED by an object that appears meanwhile, which stays", async () => {
@@ -190,7 +191,7 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
       const bytes = Buffer.concat([bytesOf(300_000), bytesOf(7)]);
       expect(whole).toMatchObject({ ...to, sizeBytes: 300_007, metadata: { operation: "backup-1" } });
       expect(Buffer.from(whole.crc32c, "base64").readUInt32BE()).toBe(crc32c(bytes));
-      expect((await collected(objects.read(whole))).equals(bytes)).toBe(true);
+      expect((await collect(objects.read(whole))).equals(bytes)).toBe(true);
       expect(await objects.stat("vault", parts[0]?.object ?? "")).toEqual(parts[0]);
     });
 
@@ -230,7 +231,7 @@ describe.each(objectsBackends)("objects in $name", ({ start }) => {
         crc32c: info.crc32c,
         metadata: { operation: "export-1" },
       });
-      expect((await collected(objects.read(copied))).equals(bytesOf(300_000))).toBe(true);
+      expect((await collect(objects.read(copied))).equals(bytesOf(300_000))).toBe(true);
       expect(await objects.stat(to.bucket, to.object)).toEqual(copied);
     });
 

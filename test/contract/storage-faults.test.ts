@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { ObjectInfo, Objects } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { startStorageServer } from "./backends.ts";
-import { bytesOf, collected, inChunks } from "./bytes.ts";
+import { bytesOf, inChunks } from "./bytes.ts";
 import { startLosingProxy } from "./losing-proxy.ts";
 
 const unavailable = expect.objectContaining({ code: "UNAVAILABLE" });
@@ -50,7 +51,7 @@ describe("Cloud Storage that fails", () => {
       await fail({ match: put, ...fault });
       const info = await stored(patient);
       expect(info.sizeBytes).toBe(size);
-      expect((await collected(patient.read(info))).equals(bytes)).toBe(true);
+      expect((await collect(patient.read(info))).equals(bytes)).toBe(true);
     });
 
     it("and fails the start of the session, the whole object arrives", async () => {
@@ -92,7 +93,7 @@ describe("Cloud Storage that fails", () => {
       const info = await stored(objects);
       expect(proxy.lost()).toBe(1);
       expect(info).toEqual(await patient.stat("vault", info.object));
-      expect((await collected(patient.read(info))).equals(bytes)).toBe(true);
+      expect((await collect(patient.read(info))).equals(bytes)).toBe(true);
       proxy.stop();
     });
 
@@ -103,7 +104,7 @@ describe("Cloud Storage that fails", () => {
         yield bytes.subarray(15_000_000);
       }
       const info = await patient.create("vault", fresh(), source(), {});
-      expect((await collected(patient.read(info))).equals(bytes)).toBe(true);
+      expect((await collect(patient.read(info))).equals(bytes)).toBe(true);
     });
 
     it("and is silent, a signal cuts the upload at once", async () => {
@@ -131,12 +132,12 @@ describe("Cloud Storage that fails", () => {
       ["falls silent in the middle", { kind: "stall", afterBytes: 3_000_001 }],
     ])("and %s, every byte arrives once", async (_, fault) => {
       await fail({ match: media, ...fault });
-      expect((await collected(patient.read(info))).equals(bytes)).toBe(true);
+      expect((await collect(patient.read(info))).equals(bytes)).toBe(true);
     });
 
     it("and breaks off a part of it, every byte of the part arrives once", async () => {
       await fail({ match: media, kind: "reset", afterBytes: 1_000_000, times: 3 });
-      const part = await collected(patient.read(info, { start: 1_000_003, end: 9_000_001 }));
+      const part = await collect(patient.read(info, { start: 1_000_003, end: 9_000_001 }));
       expect(part.equals(bytes.subarray(1_000_003, 9_000_001))).toBe(true);
     });
 
@@ -151,13 +152,13 @@ describe("Cloud Storage that fails", () => {
 
     it("and changes a byte on its way, the end is DATA_LOSS", async () => {
       await fail({ match: media, kind: "corrupt", afterBytes: 1_000_000 });
-      await expect(collected(patient.read(info))).rejects.toEqual(dataLoss);
+      await expect(collect(patient.read(info))).rejects.toEqual(dataLoss);
     });
 
     it("and changes a byte after it broke off, the end is DATA_LOSS", async () => {
       await fail({ match: media, kind: "reset", afterBytes: 1_000_000 });
       await fail({ match: media, kind: "corrupt", afterBytes: 1_000_000 });
-      await expect(collected(patient.read(info))).rejects.toEqual(dataLoss);
+      await expect(collect(patient.read(info))).rejects.toEqual(dataLoss);
     });
 
     it.each([
@@ -166,7 +167,7 @@ describe("Cloud Storage that fails", () => {
       "reset",
     ])("and does nothing but %s, the read is UNAVAILABLE after a while", async (kind) => {
       await fail({ match: media, kind, times: 1000 });
-      await expect(collected(hasty.read(info))).rejects.toEqual(unavailable);
+      await expect(collect(hasty.read(info))).rejects.toEqual(unavailable);
     });
 
     it("and the object is removed while it is broken off, the read is DATA_LOSS", async () => {
@@ -176,7 +177,7 @@ describe("Cloud Storage that fails", () => {
       await reading.next();
       await patient.remove(gone);
       const rest = { [Symbol.asyncIterator]: () => reading };
-      await expect(collected(rest)).rejects.toEqual(dataLoss);
+      await expect(collect(rest)).rejects.toEqual(dataLoss);
     });
 
     it("a consumer slower than the patience loses nothing", async () => {
@@ -193,7 +194,7 @@ describe("Cloud Storage that fails", () => {
       const objects = server.objects({ stallMs: 60_000, giveUpMs: 60_000 });
       const cut = new AbortController();
       setTimeout(() => cut.abort(new Error("enough")), 100);
-      await expect(collected(objects.read(info, {}, cut.signal))).rejects.toThrow("enough");
+      await expect(collect(objects.read(info, {}, cut.signal))).rejects.toThrow("enough");
     });
   });
 

@@ -3,10 +3,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../infra/local/port.ts";
 import { createFirestore, createStore } from "../../shared/firestore/store.ts";
 import { createObjects } from "../../shared/gcs/objects.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { createEvents } from "../../shared/pubsub/events.ts";
 import { createScheduler } from "../../shared/scheduler/scheduler.ts";
 import { setVariable } from "./backends.ts";
-import { bytesOf, collected, inChunks } from "./bytes.ts";
+import { bytesOf, inChunks } from "./bytes.ts";
 
 const unavailable = expect.objectContaining({ code: "UNAVAILABLE" });
 const projectId = "unreachable";
@@ -75,7 +76,7 @@ describe.each(["nobody answers", "somebody listens and never answers"])("where %
       expect(objects.describe("vault")).rejects.toEqual(unavailable),
       expect(objects.stat("vault", "a")).rejects.toEqual(unavailable),
       expect(objects.create("vault", "a", inChunks(bytesOf(10)), {})).rejects.toEqual(unavailable),
-      expect(collected(objects.read(of))).rejects.toEqual(unavailable),
+      expect(collect(objects.read(of))).rejects.toEqual(unavailable),
       expect(objects.copy(of, { bucket: "copies-bucket", object: "a" }, {})).rejects.toEqual(unavailable),
       expect(objects.remove(of)).rejects.toEqual(unavailable),
       expect(objects.list("vault", "")[Symbol.asyncIterator]().next()).rejects.toEqual(unavailable),

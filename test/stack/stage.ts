@@ -14,6 +14,7 @@ import { manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { storedObjects, storedShards } from "../../shared/backup/stored-object.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { readIndex } from "../../shared/pipeline/vault.ts";
 import { check } from "../../shared/rdb/check.ts";
@@ -188,9 +189,8 @@ export async function assertWhole({ ports, objects }: Stage, backup: Backup): Pr
     if (stored !== undefined) expect(file).toMatchObject(factsOf(await check(ports.objects.read(stored))));
   }
   const manifest = await ports.objects.stat(bucket, manifestObject(name));
-  const chunks: Uint8Array[] = [];
-  if (manifest !== undefined) for await (const chunk of ports.objects.read(manifest)) chunks.push(chunk);
-  expect(Buffer.concat(chunks).toString()).toBe(Buffer.from(manifestBytes(backup)).toString());
+  const bytes = manifest && (await collect(ports.objects.read(manifest)));
+  expect(bytes?.toString()).toBe(Buffer.from(manifestBytes(backup)).toString());
 }
 
 /**

@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { ShardSource, ShardTask } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { clusterSources, type Sources, shardSnapshot } from "../../shared/valkey/shard-snapshot.ts";
 import { entriesOf } from "../../shared/valkey/topology.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { until } from "../fixture/until.ts";
 import { send } from "./client.ts";
-import { calm, collect, instanceAt, valkey } from "./fixture.ts";
+import { calm, instanceAt, valkey } from "./fixture.ts";
 
 let cluster: Cluster;
 let instance: Instance;

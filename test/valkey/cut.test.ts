@@ -3,10 +3,11 @@ import { connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { addressOf } from "../../shared/valkey/address.ts";
 import { replicate } from "../../shared/valkey/replication.ts";
 import { send } from "./client.ts";
-import { calm, collect, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
+import { calm, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 
 let server: ValkeyServer;
 let file: LoadSource;

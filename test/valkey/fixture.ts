@@ -1,6 +1,7 @@
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
@@ -33,13 +34,6 @@ export function instanceAt(endpoint: string, changes: Partial<Instance> = {}): I
 /** A signal that nobody aborts. */
 export function calm(): AbortSignal {
   return new AbortController().signal;
-}
-
-/** Copies the chunks, which are valid only until the next one. */
-export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(Buffer.from(chunk));
-  return Buffer.concat(chunks);
 }
 
 export function snapshotOf(endpoint: string): Promise<Buffer> {

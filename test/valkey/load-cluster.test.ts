@@ -2,11 +2,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { type CommonFingerprint, commonFingerprint, fillOneDatabase } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
 import { emptied, heldUp, loadInto, primariesOf, randomKeys } from "./cluster-load.ts";
-import { calm, collect, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
+import { calm, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 
 let cluster: Cluster;
 let single: ValkeyServer;

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadMark, LoadSource, LoadStretch } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { crc64 } from "../../shared/rdb/crc64.ts";
 import type { RdbRecord } from "../../shared/rdb/entry.ts";
 import { records } from "../../shared/rdb/records.ts";
@@ -10,7 +11,6 @@ import { send } from "./client.ts";
 import {
   atHalf,
   calm,
-  collect,
   diskless,
   everything,
   firstAttempt,

@@ -8,10 +8,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { findValkey } from "../../infra/local/valkey-programs.ts";
 import { startValkey, type ValkeyRelease, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import { ReplicationRefused } from "../../shared/error.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { fillEverything, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
-import { calm, collect, valkey } from "./fixture.ts";
+import { calm, valkey } from "./fixture.ts";
 import { asManaged, managedUser, recordsOf, scanInPieces, scanOf } from "./scanned.ts";
 
 const farFuture = 4_102_444_800_000;

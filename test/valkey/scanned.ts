@@ -1,8 +1,9 @@
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { ScanMark } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import type { RdbRecord } from "../../shared/rdb/entry.ts";
 import { records } from "../../shared/rdb/records.ts";
-import { calm, collect, instanceAt, valkey } from "./fixture.ts";
+import { calm, instanceAt, valkey } from "./fixture.ts";
 
 /** As Memorystore and ElastiCache keep them to themselves. */
 const kept = ["psync", "sync", "replconf", "config", "debug", "bgsave", "save", "bgrewriteaof", "replicaof", "acl"];

@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { SourcePolicy } from "../../shared/backup/backup.ts";
 import type { ShardSource } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { send } from "./client.ts";
-import { calm, collect, instanceAt, valkey } from "./fixture.ts";
+import { calm, instanceAt, valkey } from "./fixture.ts";
 
 let primary: ValkeyServer;
 let replica: ValkeyServer;

@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 import { checkMigration } from "../../shared/backup/compatibility.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { addressOf } from "../../shared/valkey/address.ts";
 import { replicate } from "../../shared/valkey/replication.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { send } from "./client.ts";
-import { calm, collect, instanceAt, signal, sourceOf } from "./fixture.ts";
+import { calm, instanceAt, signal, sourceOf } from "./fixture.ts";
 
 it("a file that was taken in the midst of a slot migration says so, and no restore takes it", async () => {
   // The migration waits for a node that stands still: nobody shall take it for dead meanwhile.

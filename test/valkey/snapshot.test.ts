@@ -4,11 +4,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../infra/local/port.ts";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
 import { fillEverything } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
-import { calm, collect, diskless, instanceAt, signal, snapshotOf, valkey } from "./fixture.ts";
+import { calm, diskless, instanceAt, signal, snapshotOf, valkey } from "./fixture.ts";
 import { startTlsValkey } from "./tls-server.ts";
 
 const toDisk = ["--repl-diskless-sync", "no"];

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyRelease, type ValkeyServer } from "../../infra/local/valkey-server.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { startCluster } from "../fixture/cluster.ts";
 import { until } from "../fixture/until.ts";
 import { send } from "./client.ts";
-import { calm, collect, diskless, firstAttempt, instanceAt, sourceOf, valkey } from "./fixture.ts";
+import { calm, diskless, firstAttempt, instanceAt, sourceOf, valkey } from "./fixture.ts";
 
 /** Of the slots of `{a}`, `{b}` …: 15495 and 3300 (CRC16 of the tag modulo 16384). */
 const SECOND_SHARD_KEY = "{a}";

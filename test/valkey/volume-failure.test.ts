@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { directoryFailure, readFailure } from "../../shared/valkey/volume/file-failure.ts";
 import { readOnlyMount } from "../../shared/valkey/volume/room.ts";
 import { saveRefusal } from "../../shared/valkey/volume/save-failure.ts";
-import { calm, collect, instanceAt, valkey } from "./fixture.ts";
+import { calm, instanceAt, valkey } from "./fixture.ts";
 
 describe("what the system says of a file or directory", () => {
   it.each([

@@ -7,11 +7,12 @@ import { afterEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyOptions, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { ShardSource } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
 import { fillEverything } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
-import { calm, collect, instanceAt, signal } from "./fixture.ts";
+import { calm, instanceAt, signal } from "./fixture.ts";
 
 /** A mount that shows at once what was saved. */
 const valkey = createValkey({ resolveSecret: async (reference) => reference.replace(/^secret:/, ""), settlingMs: 300 });

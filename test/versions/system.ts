@@ -10,6 +10,7 @@ import { createMemoryScheduler } from "../../shared/memory/scheduler.ts";
 import { createMemoryStore } from "../../shared/memory/store.ts";
 import { handle } from "../../shared/pipeline/handle.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
+import { collect } from "../../shared/pipeline/stream.ts";
 import { timing } from "../../shared/pipeline/timing.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
 
@@ -79,9 +80,7 @@ export function createSystem(): System {
     async read(object) {
       const found = await ports.objects.stat(vault, object);
       if (found === undefined) throw new Error(`the vault holds no ${object}`);
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of ports.objects.read(found)) chunks.push(Uint8Array.from(chunk));
-      return Buffer.concat(chunks);
+      return await collect(ports.objects.read(found));
     },
   };
 }
