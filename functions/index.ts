@@ -1,5 +1,5 @@
 import { type CloudEvent, cloudEvent } from "@google-cloud/functions-framework";
-import { routes } from "../shared/backup/event.ts";
+import { routes } from "../shared/backup/route.ts";
 import { readConfig } from "../shared/config.ts";
 import { StatusError } from "../shared/error.ts";
 import { createPorts } from "../shared/google.ts";

@@ -1,4 +1,4 @@
-import type { FunctionName } from "../shared/backup/event.ts";
+import type { FunctionName } from "../shared/backup/route.ts";
 import type { AnyStep } from "../shared/pipeline/step.ts";
 import { backup } from "./backup.ts";
 import { clearance, dissolution } from "./dissolve.ts";

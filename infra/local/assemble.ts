@@ -1,4 +1,4 @@
-import { routes } from "../../shared/backup/event.ts";
+import { routes } from "../../shared/backup/route.ts";
 import { createBuckets } from "./buckets.ts";
 import type { Emulator } from "./emulators.ts";
 import { startEngines } from "./engines.ts";

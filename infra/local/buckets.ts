@@ -1,5 +1,5 @@
 import { Storage } from "@google-cloud/storage";
-import { topicOf } from "../../shared/backup/event.ts";
+import { topicOf } from "../../shared/backup/route.ts";
 
 export interface Buckets {
   vaultBucket: string;

@@ -1,6 +1,7 @@
 import { CloudSchedulerClient } from "@google-cloud/scheduler";
 import { credentials, status } from "@grpc/grpc-js";
-import { type EventType, topicOf } from "../../shared/backup/event.ts";
+import type { EventType } from "../../shared/backup/event.ts";
+import { topicOf } from "../../shared/backup/route.ts";
 
 /** A job whose message tells its slot, so that firing twice asks once. */
 const slotted = (id: string, type: EventType, cron: string) => ({

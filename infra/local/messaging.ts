@@ -1,6 +1,7 @@
 import { PubSub, type Subscription } from "@google-cloud/pubsub";
 import { status } from "@grpc/grpc-js";
-import { eventTypes, routes, topicOf } from "../../shared/backup/event.ts";
+import { eventTypes } from "../../shared/backup/event.ts";
+import { routes, topicOf } from "../../shared/backup/route.ts";
 
 export interface MessagingOptions {
   projectId: string;

@@ -1,5 +1,5 @@
 import type { EventType } from "../backup/event.ts";
-import { topicOf } from "../backup/event.ts";
+import { topicOf } from "../backup/route.ts";
 import { StatusError } from "../error.ts";
 import type { Events, Message } from "../pipeline/ports.ts";
 

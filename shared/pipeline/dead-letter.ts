@@ -1,6 +1,7 @@
-import { type EventType, isEventType, verbOf } from "../backup/event.ts";
+import { type EventType, isEventType } from "../backup/event.ts";
 import { operationName, taskName } from "../backup/name.ts";
 import type { Operation, Task } from "../backup/operation.ts";
+import { verbOf } from "../backup/route.ts";
 import { StatusError } from "../error.ts";
 import { begin } from "./begin.ts";
 import { type Incoming, open } from "./envelope.ts";

@@ -1,4 +1,5 @@
-import { continuations, type EventMap, type EventType, parseEvent } from "../backup/event.ts";
+import { type EventMap, type EventType, parseEvent } from "../backup/event.ts";
+import { continuations } from "../backup/route.ts";
 import { StatusError } from "../error.ts";
 import { identityOf, operationIdFor } from "./identity.ts";
 

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { later } from "../backup/duration.ts";
-import { type EventType, targetOf, verbOf } from "../backup/event.ts";
+import { type EventType, targetOf } from "../backup/event.ts";
 import { operationName } from "../backup/name.ts";
 import type { Operation, Verb } from "../backup/operation.ts";
+import { verbOf } from "../backup/route.ts";
 import { type Schedule, slotOf } from "../backup/schedule.ts";
 
 /** Seconds after which an Operation that is still not done has failed. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { PubSub, type Topic } from "@google-cloud/pubsub";
-import { topicOf } from "../backup/event.ts";
+import { topicOf } from "../backup/route.ts";
 import { StatusError } from "../error.ts";
 import type { Events } from "../pipeline/ports.ts";
 import { translated } from "./error.ts";

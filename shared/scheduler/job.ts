@@ -1,5 +1,6 @@
 import type { protos } from "@google-cloud/scheduler";
-import { eventTypes, topicOf } from "../backup/event.ts";
+import { eventTypes } from "../backup/event.ts";
+import { topicOf } from "../backup/route.ts";
 import type { Job } from "../pipeline/ports.ts";
 
 type WireJob = protos.google.cloud.scheduler.v1.IJob;

@@ -8,7 +8,7 @@ import { onFreePort } from "../../infra/local/port.ts";
 import { startScheduler } from "../../infra/local/scheduler/server.ts";
 import { startStorage } from "../../infra/local/storage/server.ts";
 import type { EventType } from "../../shared/backup/event.ts";
-import { topicOf } from "../../shared/backup/event.ts";
+import { topicOf } from "../../shared/backup/route.ts";
 import { createFirestore, createStore } from "../../shared/firestore/store.ts";
 import { createObjects } from "../../shared/gcs/objects.ts";
 import type { Limits } from "../../shared/gcs/patience.ts";

@@ -12,7 +12,7 @@ import { Valkey } from "iovalkey";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Stack, startStack } from "../../infra/local/stack.ts";
 import type { StackFile } from "../../infra/local/stack-file.ts";
-import { routes, topicOf } from "../../shared/backup/event.ts";
+import { routes, topicOf } from "../../shared/backup/route.ts";
 import { childrenOf, isRunning, until } from "./processes.ts";
 
 const timeout = 120_000;

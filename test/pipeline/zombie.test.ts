@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { type StepFunction, steps } from "../../functions/steps.ts";
 import type { Backup } from "../../shared/backup/backup.ts";
-import { type EventType, routes } from "../../shared/backup/event.ts";
+import type { EventType } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import { routes } from "../../shared/backup/route.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { PublishedMessage } from "../../shared/memory/events.ts";
 import { keyName } from "../../shared/memory/valkey.ts";

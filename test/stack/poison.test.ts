@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type EventType, eventTypes, routes } from "../../shared/backup/event.ts";
+import { type EventType, eventTypes } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import { routes } from "../../shared/backup/route.ts";
 import { operationIdFor } from "../../shared/pipeline/identity.ts";
 import { until } from "../fixture/until.ts";
 import { fillBulk } from "./data.ts";

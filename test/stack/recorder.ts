@@ -1,5 +1,6 @@
 import { type Message, PubSub } from "@google-cloud/pubsub";
-import { type EventType, eventTypes, routes, topicOf } from "../../shared/backup/event.ts";
+import { type EventType, eventTypes } from "../../shared/backup/event.ts";
+import { routes, topicOf } from "../../shared/backup/route.ts";
 import type { Stage } from "./stage.ts";
 
 /** Listens to every topic, and can bring each message again as Pub/Sub would. */

@@ -7,11 +7,12 @@ import { type Stack, type StackOptions, startStack } from "../../infra/local/sta
 import { startValkey, type ValkeyOptions, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
 import { timeOf } from "../../shared/backup/duration.ts";
-import { type EventMap, type EventType, topicOf } from "../../shared/backup/event.ts";
+import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { type InstanceFlags, newInstance } from "../../shared/backup/instance.ts";
 import { manifestBytes } from "../../shared/backup/manifest.ts";
 import { manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { topicOf } from "../../shared/backup/route.ts";
 import { storedObjects, storedShards } from "../../shared/backup/stored-object.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { collect } from "../../shared/pipeline/stream.ts";

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type StepFunction, steps } from "../../functions/steps.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
-import { type EventMap, type EventType, routes } from "../../shared/backup/event.ts";
+import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import { routes } from "../../shared/backup/route.ts";
 import { createMemoryEvents, type PublishedMessage } from "../../shared/memory/events.ts";
 import { createSequentialIds } from "../../shared/memory/ids.ts";
 import { createMemoryObjects } from "../../shared/memory/objects.ts";

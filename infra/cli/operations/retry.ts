@@ -1,5 +1,6 @@
-import { continuations, type EventMap, type EventType, parseEvent } from "../../../shared/backup/event.ts";
+import { type EventMap, type EventType, parseEvent } from "../../../shared/backup/event.ts";
 import type { Operation } from "../../../shared/backup/operation.ts";
+import { continuations } from "../../../shared/backup/route.ts";
 import { StatusError } from "../../../shared/error.ts";
 import { begin } from "../../../shared/pipeline/begin.ts";
 import { operationIdFor } from "../../../shared/pipeline/identity.ts";

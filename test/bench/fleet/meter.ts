@@ -1,4 +1,5 @@
-import { type EventType, routes } from "../../../shared/backup/event.ts";
+import type { EventType } from "../../../shared/backup/event.ts";
+import { routes } from "../../../shared/backup/route.ts";
 import type { Events, Objects, Ports, Store } from "../../../shared/pipeline/ports.ts";
 
 /** What was used, in the units that are billed. */
