@@ -1,15 +1,12 @@
 import type { Instance } from "../backup/backup.ts";
 import type { Inspection } from "../backup/health.ts";
 import { ReplicationRefused, StatusError } from "../error.ts";
-import type { Layout, LoadOptions, LoadResult, LoadSource, Server, Valkey } from "../pipeline/ports.ts";
-import type { RdbRecord } from "../rdb/entry.ts";
-import { libraryNameOf } from "../rdb/function-library.ts";
-import type { Checkpoint } from "../rdb/reader.ts";
-import { records } from "../rdb/records.ts";
-import { markAt, stretchLeft } from "../rdb/stretch.ts";
+import type { Layout, Server, Valkey } from "../pipeline/ports.ts";
 import { writeRdb } from "../rdb/writer.ts";
 import { dumpOf, exchangeIn, type Key, nameOf } from "./keys.ts";
+import { loadInto } from "./load.ts";
 import { beginReplay, decodeText, encodeText, endReplay, type MemoryStrings, replay, replayMark } from "./replay.ts";
+import { described, inspection } from "./server-answers.ts";
 import { memoryScan } from "./valkey-scan.ts";
 
 /** One deployment in memory: its shards' keys, by database and key in hex. */
@@ -141,74 +138,6 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
   };
 }
 
-function described({ shards, functions, runId, answers }: MemoryServer): Server {
-  const databases: Server["databases"] = {};
-  for (const shard of shards)
-    for (const [name, { expireTimeMs }] of shard) {
-      const database = name.slice(0, name.indexOf(":"));
-      const { keys, expires } = databases[database] ?? { keys: 0, expires: 0 };
-      databases[database] = { keys: keys + 1, expires: expires + (expireTimeMs === -1 ? 0 : 1) };
-    }
-  return {
-    product: "Valkey",
-    version: "8.0.1",
-    rdbVersion: 11,
-    runId,
-    mode: "CLUSTER_DISABLED",
-    role: "PRIMARY",
-    replicaCount: 0,
-    databases,
-    databaseCount: 16,
-    functionCount: functions.size,
-    functionLibraries: [...functions].map((code) => libraryNameOf(Buffer.from(code)) ?? ""),
-    modules: [],
-    usedMemoryBytes: 1_000_000,
-    maxMemoryBytes: 0,
-    maxMemoryPolicy: "noeviction",
-    systemMemoryBytes: 8_000_000_000,
-    expiredKeys: 0,
-    maxBulkBytes: 536_870_912,
-    suspendsExpiry: true,
-    ...answers,
-  };
-}
-
-/** A server in good health, but for what the test says. */
-function inspection(endpoint: string, { inspected }: MemoryServer): Inspection {
-  const info = {
-    redis_version: "7.2.4",
-    valkey_version: "8.0.1",
-    role: "master",
-    uptime_in_seconds: "7200",
-    server_time_usec: "1767225600000000",
-    used_memory: "1000000",
-    used_memory_rss: "10000000",
-    mem_not_counted_for_evict: "0",
-    total_system_memory: "16000000000",
-    maxmemory: "0",
-    latest_fork_usec: "300",
-    rdb_changes_since_last_save: "0",
-    rdb_last_save_time: "1767225000",
-    rdb_bgsave_in_progress: "0",
-    rdb_last_bgsave_status: "ok",
-    rdb_last_cow_size: "0",
-    aof_enabled: "0",
-    ...inspected.info,
-  };
-  const config = {
-    save: "3600 1 300 100 60 10000",
-    "stop-writes-on-bgsave-error": "yes",
-    rdbchecksum: "yes",
-    rdbcompression: "yes",
-    appendfsync: "everysec",
-    "repl-timeout": "60",
-    "client-output-buffer-limit": "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
-    ...inspected.config,
-  };
-  const told = Object.entries(config).filter(([, value]) => value !== undefined);
-  return { endpoint, info, config: Object.fromEntries(told) };
-}
-
 function fileOf({ shards, functions }: MemoryServer, shard: number): Uint8Array {
   const keys = [...(shards[shard] ?? [])].map(([name, key]) => {
     const [db = "0", hex = ""] = name.split(":");
@@ -216,68 +145,6 @@ function fileOf({ shards, functions }: MemoryServer, shard: number): Uint8Array 
   });
   const code = [...functions].map((text) => ({ kind: "function" as const, code: Buffer.from(text) }));
   return writeRdb({ magic: "REDIS", rdbVersion: 11 }, [...code, ...keys]);
-}
-
-async function loadInto(
-  server: MemoryServer,
-  source: LoadSource,
-  options: LoadOptions,
-  signal: AbortSignal,
-): Promise<LoadResult> {
-  await options.confirm();
-  const { from, onProgress } = options;
-  const empty: LoadResult = { databases: {}, expiredKeys: 0, soonExpiredKeys: 0, functions: 0 };
-  const result = structuredClone(from?.result ?? empty);
-  const endOffset = source.stretch?.endOffset ?? source.facts.sizeBytes;
-  if (from !== undefined && from.offset >= endOffset) return result;
-  const stretch = stretchLeft(source.facts, source.stretch, from);
-  const range = { start: stretch?.startOffset ?? 0, end: endOffset };
-  const tell = (checkpoint: Checkpoint) => onProgress?.({ ...markAt(checkpoint), result: structuredClone(result) });
-  const reading = { stretch, checkpointBytes: 1, onCheckpoint: tell };
-  for await (const batch of records(source.read(range, signal), reading))
-    for (const entry of batch) {
-      signal.throwIfAborted();
-      if (entry.kind === "record") restore(server, entry, options, result);
-      else if (options.withFunctions) {
-        putLibrary(server, Buffer.from(entry.code).toString(), options);
-        result.functions++;
-      }
-    }
-  onProgress?.({ offset: endOffset, database: 0, crc64: source.stretch?.crc64?.after ?? "", result });
-  return result;
-}
-
-function putLibrary({ functions }: MemoryServer, code: string, { replace }: LoadOptions): void {
-  const name = libraryNameOf(Buffer.from(code));
-  const same = [...functions].find((other) => libraryNameOf(Buffer.from(other)) === name);
-  if (same !== undefined && !replace)
-    throw new StatusError("FAILED_PRECONDITION", "the target has a function of the file already");
-  if (same !== undefined) functions.delete(same);
-  functions.add(code);
-}
-
-function restore(server: MemoryServer, record: RdbRecord, options: LoadOptions, result: LoadResult): void {
-  const leftMs = record.expireTimeMs === -1 ? Number.POSITIVE_INFINITY : record.expireTimeMs - options.now();
-  if (leftMs <= 0) result.expiredKeys++;
-  else put(server, record, options, result);
-  if (leftMs > 0 && leftMs <= 60_000) result.soonExpiredKeys++;
-}
-
-function put(
-  { shards }: MemoryServer,
-  { db, key, type, value, expireTimeMs }: RdbRecord,
-  options: LoadOptions,
-  result: LoadResult,
-): void {
-  const name = nameOf(db, key);
-  const shard = shards[0];
-  if (shard === undefined || value === undefined)
-    throw new StatusError("INTERNAL", "a server in memory takes small records into its first shard");
-  if (shard.has(name) && !options.replace)
-    throw new StatusError("FAILED_PRECONDITION", "the target has a key already: someone else writes there");
-  shard.set(name, { type, expireTimeMs, value: Uint8Array.from(value) });
-  const { keys, expires } = result.databases[db] ?? { keys: 0, expires: 0 };
-  result.databases[db] = { keys: keys + 1, expires: expires + (expireTimeMs === -1 ? 0 : 1) };
 }
 
 /** The strings of its first shard. */
