@@ -5,6 +5,7 @@ import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { slotCount } from "../../shared/backup/slots.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { ShardTask } from "../../shared/pipeline/ports.ts";
+import { writeRdb } from "../../shared/rdb/writer.ts";
 import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
 import { operationsOf } from "./requested.ts";
@@ -211,6 +212,22 @@ describe("slots that move while a backup runs", () => {
     });
     expect(await objectsOf(world, vault)).not.toContain(`${nightly}/manifest.json`);
   });
+});
+
+it("a shard's file that holds keys of another one's slot is no part of a backup", async () => {
+  await cluster(2, 1);
+  const { snapshot } = world.valkey;
+  world.valkey.snapshot = async function* (instance, task, ...rest) {
+    // Slot 7, one key of it: see rdb.c, RDB_OPCODE_SLOT_INFO.
+    const slot = { kind: "raw" as const, bytes: Uint8Array.of(244, 7, 1, 0) };
+    if (task.shard === 1) yield writeRdb({ magic: "REDIS", rdbVersion: 11 }, [slot]);
+    else yield* snapshot(instance, task, ...rest);
+  };
+  expect((await take()).error).toMatchObject({
+    code: "FAILED_PRECONDITION",
+    message: expect.stringContaining("shard 1 holds keys of slot 7, which it does not serve"),
+  });
+  expect(await stored()).toBeUndefined();
 });
 
 it("a backup of 250 shards, of 20 s each, needs fewer than 1,000 writes of Firestore", async () => {

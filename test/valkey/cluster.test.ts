@@ -138,6 +138,20 @@ describe("a cluster with replicas", () => {
     await until(async () => (await valkey.shardCount(instance, calm()).catch(() => 0)) === 3);
   });
 
+  it("says in the file that keys are left of a slot that is another shard's", async () => {
+    const [stray, there] = [primaryOf(1), await idOf(primaryOf(0))];
+    const asking = (...command: string[]) => send(stray, ["ASKING"], command);
+    const opened = async (act: () => Promise<unknown>) => {
+      await send(stray, ["CLUSTER", "SETSLOT", 3300, "IMPORTING", there]);
+      await act();
+      await send(stray, ["CLUSTER", "SETSLOT", 3300, "STABLE"]);
+    };
+    await opened(() => asking("SET", "{b}0", "older"));
+    const file = await collect(valkey.snapshot(instance, await planned(1), calm()));
+    expect((await check([file])).slots).toEqual([[3300, 3300]]);
+    await opened(() => asking("DEL", "{b}0"));
+  });
+
   it("is not read from a replica that does not know what its primary knew, or tells another history", async () => {
     const sources = await sourcesFor(await planned(0));
     const [replica] = sources.nodes;
