@@ -79,12 +79,12 @@ export function readShards(answer: unknown, address: Address): ClusterShard[] {
 }
 
 function readNode(node: Map<string, unknown>, address: Address): ClusterNode {
-  const names = [node.get("endpoint"), node.get("ip")].map(text);
+  const [name, ip] = [node.get("endpoint"), node.get("ip")].map(text);
   const port = Number(node.get(address.tls ? "tls-port" : "port"));
   const zone = text(node.get("availability-zone"));
   return {
     id: text(node.get("id")),
-    address: otherNode(address, hostOf(names, address), port),
+    address: otherNode(address, hostOf(name === "?" ? ip : name, address), port),
     role: text(node.get("role")) === "master" ? "PRIMARY" : "REPLICA",
     ...(zone !== "" && { zone }),
   };
@@ -96,7 +96,7 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
   for (const entry of list(answer).map(list)) {
     const [first, last, ...told] = entry;
     const nodes = told.map(list).map(([host, port, id], at): ClusterNode => {
-      const where = otherNode(address, hostOf([text(host)], address), Number(port));
+      const where = otherNode(address, hostOf(text(host), address), Number(port));
       return { id: text(id), address: where, role: at === 0 ? "PRIMARY" : "REPLICA" };
     });
     const key = nodes[0]?.id ?? "";
@@ -107,9 +107,9 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
   return [...shards.values()].map(({ ranges, nodes }) => ({ slots: slotsText(ranges), nodes }));
 }
 
-/** A node that does not know its own address leaves it out, or writes `?`: it is where we asked. */
-const hostOf = (names: readonly string[], address: Address): string =>
-  names.find((name) => name !== "" && name !== "?") ?? address.host;
+/** No host, or `?`: it is where we asked (cluster-preferred-endpoint-type unknown-endpoint, or a node that knows no address of its own). */
+const hostOf = (name: string | undefined, { host }: Address): string =>
+  name === undefined || name === "" || name === "?" ? host : name;
 
 /** In the older protocol a map is a list of names and values in turn. */
 export function fields(value: unknown): Map<string, unknown> {

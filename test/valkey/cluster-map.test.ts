@@ -38,6 +38,7 @@ describe("CLUSTER SHARDS", () => {
 
   it.each([
     ["its name is not known", { endpoint: "?", ip: "10.0.0.9" }, "10.0.0.9:6379"],
+    ["its address is not to be used: it is where we asked", { endpoint: "", ip: "172.17.0.2" }, "10.0.0.1:6379"],
     ["nothing of it is known: it is where we asked", { endpoint: null, ip: "" }, "10.0.0.1:6379"],
     ["it has an address of version 6", { endpoint: "fd00::2" }, "[fd00::2]:6379"],
   ])("tells where a node is if %s", (_when, changes, endpoint) => {
