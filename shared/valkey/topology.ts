@@ -43,10 +43,15 @@ export async function countShards(instance: Instance, entries: [Address, ...Addr
   return shards.length;
 }
 
-/** The primaries of all shards, moving slots or not. UNAVAILABLE: slots that nobody serves. */
+/** The primaries of all shards, moving slots or not. UNAVAILABLE: slots that nobody serves, or whose primary is not online. */
 export async function primariesOf(entries: [Address, ...Address[]], signal: AbortSignal): Promise<Address[]> {
   const shards = await clusterMap(entries, signal);
-  return shards.flatMap(({ nodes }) => nodes.filter(({ role }) => role === "PRIMARY").map(({ address }) => address));
+  return shards.flatMap(({ slots, nodes }) => {
+    const primaries = nodes.filter(({ role }) => role === "PRIMARY");
+    if (primaries.length > 0) return primaries.map(({ address }) => address);
+    const message = `${entries[0].endpoint}: the primary of slots ${slots} is not online: a failover may be under way`;
+    throw new StatusError("UNAVAILABLE", message);
+  });
 }
 
 /** The shards, and of each the node that is best to read; every node is asked. */

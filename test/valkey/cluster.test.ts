@@ -210,6 +210,17 @@ describe("a cluster whose endpoint has died", () => {
       message: expect.stringContaining("shard 0 of instances/orders has no replica"),
     });
   }, 60_000);
+
+  it("is not inspected as if a shard without any primary were not there", async () => {
+    const other = instanceAt(primaryOf(1), { mode: "CLUSTER" });
+    expect(await valkey.inspect(other, calm())).toHaveLength(3);
+    await cluster.shards[0]?.replicas[0]?.kill();
+    await until(async () => /fail(,\w+)* .* 0-5460/.test(String(await send(primaryOf(1), ["CLUSTER", "NODES"]))));
+    await expect(valkey.inspect(other, calm())).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining("the primary of slots 0-5460 is not online"),
+    });
+  }, 60_000);
 });
 
 async function until(isSo: () => Promise<boolean>): Promise<void> {
