@@ -84,15 +84,20 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
   const { backup, instance: name } = work.data;
   const [instance, draft] = [await ports.store.get<Instance>(name), await ports.store.get<Backup>(backup)];
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
+  const { shards } = draft?.data ?? {};
+  const cluster = shards?.flatMap(({ nodes }) => nodes ?? []) ?? [];
   const askTime = draft === undefined ? undefined : Date.parse(draft.data.createTime);
   return async (shard: number, avoid: Set<string>, before: readonly BackupFile[], signal: AbortSignal) => {
     const doneBytes = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const { slots, node } = shards?.[shard] ?? {};
     const taking = {
       work,
       instance: instance.data,
       task: {
-        ...draft?.data.shards?.[shard],
         shard,
+        ...(slots !== undefined && { slots }),
+        ...(node !== undefined && { node }),
+        ...(cluster.length > 0 && { cluster }),
         avoid: [...avoid],
         ...(askTime !== undefined && { askedSecondsAgo: (ports.clock.now() - askTime) / 1000 }),
       },

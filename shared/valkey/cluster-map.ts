@@ -18,30 +18,59 @@ export interface ClusterShard {
   nodes: ClusterNode[];
 }
 
+/** Where to ask about a cluster. `node`: the id of who was there; whoever is there now, where absent. */
+export interface Entry {
+  address: Address;
+  node?: string;
+}
+
+/** What one node tells of its cluster. */
+interface Answer {
+  shards: ClusterShard[];
+  isUp: boolean;
+}
+
 /**
- * The shards by their first slot, as the first of the addresses tells that answers and sees the cluster up; asked anew at every call,
+ * The shards by their first slot, as the first of the entries tells that answers and sees the cluster up; asked anew at every call,
  * as nodes come and go. UNAVAILABLE: nobody answers, or slots that nobody serves.
  */
-export async function clusterMap(addresses: readonly Address[], signal: AbortSignal): Promise<ClusterShard[]> {
+export async function clusterMap(entries: readonly Entry[], signal: AbortSignal): Promise<ClusterShard[]> {
   let down: ClusterShard[] | undefined;
   let failure: unknown;
-  for (const address of addresses) {
+  for (const entry of entries) {
     try {
-      const { shards, isUp } = await withClient(address, signal, (ask) => askMap(ask, address));
-      if (isUp) return covering(shards, address);
-      down ??= shards;
+      const answer = await answerOf(entry, signal);
+      if (answer?.isUp) return covering(answer.shards, entry.address);
+      down ??= answer?.shards;
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
       failure ??= error;
     }
   }
-  const [first] = addresses;
+  const [first] = entries;
   if (down === undefined || first === undefined) throw failure;
-  return covering(down, first);
+  return covering(down, first.address);
 }
 
-async function askMap(ask: Ask, address: Address): Promise<{ shards: ClusterShard[]; isUp: boolean }> {
+/**
+ * What an entry tells of its cluster. `undefined`: at the address of a node that once was there is a stranger by now, another cluster
+ * or none at all, which says nothing about this one, and must neither be read nor written.
+ */
+export async function answerOf({ address, node }: Entry, signal: AbortSignal): Promise<Answer | undefined> {
+  const asked = withClient(address, signal, (ask) => askMap(ask, address));
+  if (node === undefined) return await asked;
+  try {
+    const answer = await asked;
+    return answer.shards.some(({ nodes }) => nodes.some(({ id }) => id === node)) ? answer : undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof StatusError) return undefined;
+    throw error;
+  }
+}
+
+async function askMap(ask: Ask, address: Address): Promise<Answer> {
   const info = String((await ifAllowed(ask("CLUSTER", "INFO"))) ?? "");
   const isUp = !/^cluster_state:fail/m.test(info);
   const told = await ifAllowed(ask("CLUSTER", "SHARDS"));

@@ -23,6 +23,7 @@ async function cluster(shards: number, maxParallelShards: number): Promise<void>
   server.layout = server.shards.map((_, n) => ({
     slots: `${border(n)}-${border(n + 1) - 1}`,
     node: `replica-${n}`,
+    nodes: [`primary-${n}`, `replica-${n}`],
     host: `10.0.0.${n}`,
     zone: `zone-${n % 3}`,
   }));
@@ -119,6 +120,17 @@ describe("a backup of several shards", () => {
     for await (const chunk of world.ports.objects.read(manifest)) text += Buffer.from(chunk).toString();
     expect(JSON.parse(text)).toMatchObject({ consistency: "PER_SHARD", backupFiles: { length: 5 } });
   });
+});
+
+it("each shard is taken with all nodes of the plan in hand, lest another cluster answer for the instance by now", async () => {
+  await cluster(2, 1);
+  const tasks = meddle({});
+  await take();
+  const nodes = ["primary-0", "replica-0", "primary-1", "replica-1"];
+  expect(tasks.map(({ node, cluster }) => [node, cluster])).toEqual([
+    ["replica-0", nodes],
+    ["replica-1", nodes],
+  ]);
 });
 
 describe("a shard whose node breaks down while it is read", () => {
