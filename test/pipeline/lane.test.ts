@@ -168,6 +168,25 @@ describe("a shard whose node breaks down while it is read", () => {
     expect(tasks.map(({ avoid }) => avoid)).toEqual([[], ["replica-0"], ["replica-0"]]);
   });
 
+  it("knows whom to avoid even where the attempt between has died without a word", async () => {
+    await cluster(1, 1);
+    const { snapshot } = world.valkey;
+    let attempt = 0;
+    let kept: string | undefined;
+    world.valkey.snapshot = async function* (...args) {
+      attempt++;
+      for await (const chunk of snapshot(...args)) {
+        yield chunk;
+        if (attempt === 1) throw broken;
+        await world.clock.sleep(25_000);
+        const tasks = await world.ports.store.query<Task>({ collection: "tasks", group: true });
+        kept ??= tasks.find(({ data }) => data.type === "shard.v1.requested")?.data.progress?.resume;
+      }
+    };
+    expect((await take()).error).toBeUndefined();
+    expect([attempt, kept]).toEqual([2, '["replica-0"]']);
+  });
+
   it("is not blamed for a bucket that takes nothing", async () => {
     const { objects } = world.ports;
     const { create } = objects;
