@@ -1,6 +1,7 @@
 import type { BackupFile, Instance } from "../shared/backup/backup.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { fileName, fileObject } from "../shared/backup/name.ts";
+import { slotOutside } from "../shared/backup/slots.ts";
 import { asStatusError, ReplicationRefused, StatusError } from "../shared/error.ts";
 import type { ObjectInfo, Ports, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
 import type { Work } from "../shared/pipeline/step.ts";
@@ -103,7 +104,7 @@ async function store(
   try {
     const first = await bytes.next(); // by now it is known of whom they are
     const onVerdict = (summary: RdbSummary, index: RdbIndex) => {
-      assertWhole(summary, object);
+      assertWhole(summary, task, object);
       verdict = { summary, index };
     };
     const rdb = checked(from(first, bytes), onVerdict, { borderBytes });
@@ -183,12 +184,22 @@ async function* from(first: IteratorResult<Uint8Array>, rest: AsyncIterable<Uint
   yield* rest;
 }
 
-/** Keys of a slot on its way into the shard may be there in part, and are in another shard's file. */
-function assertWhole({ slotImports }: RdbSummary, object: string): void {
+/**
+ * Keys of a slot on its way into the shard may be there in part, and are in another shard's file; those of a slot that is not its own
+ * are remains of a move that came to nothing, and older than what the other file has.
+ */
+function assertWhole({ slotImports, slots }: RdbSummary, { shard, slots: own }: ShardTask, object: string): void {
   if (slotImports > 0)
     throw new StatusError(
       "FAILED_PRECONDITION",
       `slots were moving into the shard of ${object}: take the backup once they have arrived`,
+    );
+  const stray = own === undefined ? undefined : slotOutside(slots, own);
+  if (stray !== undefined)
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      `shard ${shard} holds keys of slot ${stray}, which it does not serve: another shard's file would hold them too; ` +
+        "CLUSTER GETKEYSINSLOT names them; after CLUSTER SETSLOT … IMPORTING and ASKING they can be deleted",
     );
 }
 

@@ -27,7 +27,7 @@ export const snapshot = step<"shard.v1.requested", Course>({
     const course = await along(work, ports, signal);
     if (course.failure === undefined || course.files.length > 0) return course;
     // Nothing was won: the message comes again, later each time. What it has to know then is kept with its Task.
-    work.progress(0, undefined, JSON.stringify(course.avoid));
+    work.progress(0, undefined, resumeOf(course.avoid));
     await work.renew();
     throw course.failure;
   },
@@ -84,24 +84,33 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
   const { backup, instance: name } = work.data;
   const [instance, draft] = [await ports.store.get<Instance>(name), await ports.store.get<Backup>(backup)];
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
+  const { shards } = draft?.data ?? {};
+  const cluster = shards?.flatMap(({ nodes }) => nodes ?? []) ?? [];
   const askTime = draft === undefined ? undefined : Date.parse(draft.data.createTime);
   return async (shard: number, avoid: Set<string>, before: readonly BackupFile[], signal: AbortSignal) => {
     const doneBytes = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const { slots, node } = shards?.[shard] ?? {};
     const taking = {
       work,
       instance: instance.data,
       task: {
-        ...draft?.data.shards?.[shard],
         shard,
+        ...(slots !== undefined && { slots }),
+        ...(node !== undefined && { node }),
+        ...(cluster.length > 0 && { cluster }),
         avoid: [...avoid],
         ...(askTime !== undefined && { askedSecondsAgo: (ports.clock.now() - askTime) / 1000 }),
       },
       onBroken: (node: string) => avoid.add(node),
-      onBytes: (bytes: number) => work.progress(doneBytes + bytes),
+      // Whatever ends this attempt: what an earlier one has learnt is not forgotten with it.
+      onBytes: (bytes: number) => work.progress(doneBytes + bytes, undefined, resumeOf(avoid)),
     };
     return await takeShard(taking, ports, signal);
   };
 }
+
+/** What a later attempt has to know: the nodes to avoid. */
+const resumeOf = (avoid: Iterable<string>): string => JSON.stringify([...avoid]);
 
 /** The nodes that an earlier attempt wants avoided. */
 const avoided = (resume: string | undefined): string[] => (resume === undefined ? [] : JSON.parse(resume));

@@ -40,8 +40,8 @@ export interface Instance {
   source?: SourcePolicy;
   /** How many shards are taken at once at most; `defaultParallelShards` where absent. */
   maxParallelShards?: number;
-  /** Other nodes of a cluster, `HOST:PORT`, as the last backup found them: where the endpoint is dead, they answer in its place. */
-  seeds?: string[];
+  /** Other nodes of a cluster, as the last backup found them: where the endpoint is dead, they answer in its place. */
+  seeds?: Seed[];
   /** UPDATING: somebody works at it, and no backup starts. ACTIVE where absent. */
   state?: "ACTIVE" | "UPDATING";
   deletionProtectionEnabled: boolean;
@@ -143,12 +143,21 @@ export type DeferredBy = "RETENTION_POLICY" | "HOLD";
  */
 export type Consistency = "POINT_IN_TIME" | "PER_SHARD" | "FUZZY";
 
+/** A node of a cluster that can answer for it. At an address that is another's by now, nobody has its id. */
+export interface Seed {
+  /** `HOST:PORT` */
+  endpoint: string;
+  node: string;
+}
+
 /** A shard as the plan of a backup found it. */
 export interface ShardPlan {
   /** Absent: a server without cluster mode. */
   slots?: string;
   /** The node that was the best to read. */
   node?: string;
+  /** All that were there, by id. */
+  nodes?: string[];
 }
 
 /** One consistent set of RDB files, one a shard. `backupCollections/{instanceId}/backups/{backupId}` */

@@ -31,3 +31,14 @@ export function gapIn(texts: readonly string[]): string | undefined {
   if (next < slotCount) return `slot ${next} is in none of them`;
   return next > slotCount ? `slot ${next - 1} does not exist` : undefined;
 }
+
+/** The first slot of the stretches that is not among those of a text; `undefined` where all are. */
+export function slotOutside(stretches: readonly SlotRange[], text: string): number | undefined {
+  const own = slotRanges(text).sort(([a], [b]) => a - b);
+  for (const [first, last] of stretches) {
+    let next = first;
+    for (const [from, to] of own) if (from <= next && next <= to) next = to + 1;
+    if (next <= last) return next;
+  }
+  return undefined;
+}

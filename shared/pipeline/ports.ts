@@ -1,4 +1,4 @@
-import type { BackupFile, Instance, RdbFacts, ShardPlan } from "../backup/backup.ts";
+import type { BackupFile, Instance, RdbFacts, Seed, ShardPlan } from "../backup/backup.ts";
 import type { EventType } from "../backup/event.ts";
 import type { Inspection } from "../backup/health.ts";
 import type { Site } from "../backup/lane.ts";
@@ -233,9 +233,11 @@ export interface LoadMark {
 }
 
 /** One shard to take a snapshot of, as it was planned. */
-export interface ShardTask extends ShardPlan {
+export interface ShardTask extends Omit<ShardPlan, "nodes"> {
   /** From 0. */
   shard: number;
+  /** All nodes of the cluster as it was planned: one that has none of them is another cluster. */
+  cluster?: readonly string[];
   /** When the backup was asked for, in seconds before now: a save of the server's own that began since will do (VOLUME). */
   askedSecondsAgo?: number;
   /** Nodes that failed while they were read: taken where there is no other. */
@@ -251,8 +253,8 @@ export interface ShardSource extends Pick<BackupFile, "sourceRole" | "replicatio
 /** What a backup has to take, and where: by number, from 0. */
 export interface Layout {
   shards: (ShardPlan & Site)[];
-  /** Nodes that can answer for the cluster as well as its endpoint, `HOST:PORT`; none without cluster mode. */
-  seeds: string[];
+  /** Nodes that can answer for the cluster as well as its endpoint; none without cluster mode. */
+  seeds: Seed[];
 }
 
 /**

@@ -66,7 +66,8 @@ export class Interpreter implements Visitor {
   operandBytes(code: number): number {
     switch (code) {
       case opcode.selectDatabase:
-        return 9;
+      case opcode.slotInfo:
+        return 27;
       case opcode.aux:
         return limits.auxBytes;
       case opcode.function:
@@ -105,7 +106,7 @@ export class Interpreter implements Visitor {
         this.#function(held, offset);
         return;
       case opcode.slotInfo:
-        this.#tally.slotInfo();
+        if (held !== undefined) this.#tally.slotInfo(lengthAt(held.bytes, held.from));
         return;
       case opcode.slotImport:
         this.#tally.slotImport();

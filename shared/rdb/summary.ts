@@ -32,12 +32,17 @@ export type RdbSummary = {
   moduleTypes: string[];
   /** Whether the file says how its keys spread over slots, as one of a cluster's shard does. */
   hasSlotInfo: boolean;
+  /** The slots that it says it holds keys of, first and last of each stretch. */
+  slots: [first: number, last: number][];
   /** Slot migrations that were under way: their keys may be incomplete. */
   slotImports: number;
 };
 
 /** Functions came with RDB version 10 (Redis 7.0). */
 const functionsRdbVersion = 10;
+
+/** Slots of every cluster (Valkey cluster.h, CLUSTER_SLOTS). */
+const slotCount = 16_384;
 
 /** AUX fields that say something about a file and are never secret (rdb.c, rdbSaveInfoAuxFields). */
 const wellKnownAux = new Set([
@@ -56,6 +61,7 @@ export class Tally {
   #functions = 0;
   #largestRecordBytes = 0;
   #hasSlotInfo = false;
+  readonly #slots = new Uint8Array(slotCount);
   #slotImports = 0;
 
   constructor(db: number) {
@@ -85,7 +91,7 @@ export class Tally {
   }
 
   aux(name: string, value: string): void {
-    if (name === "slot-info") this.#hasSlotInfo = true;
+    if (name === "slot-info") this.slotInfo(Number.parseInt(value, 10));
     if (wellKnownAux.has(name) && value.length <= 64 && /^[\x20-\x7e]*$/.test(value)) this.#aux.set(name, value);
   }
 
@@ -93,8 +99,9 @@ export class Tally {
     return Object.fromEntries(this.#aux);
   }
 
-  slotInfo(): void {
+  slotInfo(slot: number): void {
     this.#hasSlotInfo = true;
+    if (slot < slotCount) this.#slots[slot] = 1;
   }
 
   slotImport(): void {
@@ -149,7 +156,19 @@ export class Tally {
       aux: this.auxFields,
       moduleTypes: [...this.#moduleTypes].sort(),
       hasSlotInfo: this.#hasSlotInfo,
+      slots: stretches(this.#slots),
       slotImports: this.#slotImports,
     };
   }
+}
+
+/** The stretches of ones. */
+function stretches(marks: Uint8Array): [first: number, last: number][] {
+  const found: [first: number, last: number][] = [];
+  for (let first = marks.indexOf(1); first !== -1; ) {
+    const end = marks.indexOf(0, first);
+    found.push([first, (end === -1 ? marks.length : end) - 1]);
+    first = end === -1 ? -1 : marks.indexOf(1, end);
+  }
+  return found;
 }

@@ -18,30 +18,59 @@ export interface ClusterShard {
   nodes: ClusterNode[];
 }
 
+/** Where to ask about a cluster. `node`: the id of who was there; whoever is there now, where absent. */
+export interface Entry {
+  address: Address;
+  node?: string;
+}
+
+/** What one node tells of its cluster. */
+interface Answer {
+  shards: ClusterShard[];
+  isUp: boolean;
+}
+
 /**
- * The shards by their first slot, as the first of the addresses tells that answers and sees the cluster up; asked anew at every call,
+ * The shards by their first slot, as the first of the entries tells that answers and sees the cluster up; asked anew at every call,
  * as nodes come and go. UNAVAILABLE: nobody answers, or slots that nobody serves.
  */
-export async function clusterMap(addresses: readonly Address[], signal: AbortSignal): Promise<ClusterShard[]> {
+export async function clusterMap(entries: readonly Entry[], signal: AbortSignal): Promise<ClusterShard[]> {
   let down: ClusterShard[] | undefined;
   let failure: unknown;
-  for (const address of addresses) {
+  for (const entry of entries) {
     try {
-      const { shards, isUp } = await withClient(address, signal, (ask) => askMap(ask, address));
-      if (isUp) return covering(shards, address);
-      down ??= shards;
+      const answer = await answerOf(entry, signal);
+      if (answer?.isUp) return covering(answer.shards, entry.address);
+      down ??= answer?.shards;
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
       failure ??= error;
     }
   }
-  const [first] = addresses;
+  const [first] = entries;
   if (down === undefined || first === undefined) throw failure;
-  return covering(down, first);
+  return covering(down, first.address);
 }
 
-async function askMap(ask: Ask, address: Address): Promise<{ shards: ClusterShard[]; isUp: boolean }> {
+/**
+ * What an entry tells of its cluster. `undefined`: at the address of a node that once was there is a stranger by now, another cluster
+ * or none at all, which says nothing about this one, and must neither be read nor written.
+ */
+export async function answerOf({ address, node }: Entry, signal: AbortSignal): Promise<Answer | undefined> {
+  const asked = withClient(address, signal, (ask) => askMap(ask, address));
+  if (node === undefined) return await asked;
+  try {
+    const answer = await asked;
+    return answer.shards.some(({ nodes }) => nodes.some(({ id }) => id === node)) ? answer : undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof StatusError) return undefined;
+    throw error;
+  }
+}
+
+async function askMap(ask: Ask, address: Address): Promise<Answer> {
   const info = String((await ifAllowed(ask("CLUSTER", "INFO"))) ?? "");
   const isUp = !/^cluster_state:fail/m.test(info);
   const told = await ifAllowed(ask("CLUSTER", "SHARDS"));
@@ -80,12 +109,12 @@ export function readShards(answer: unknown, address: Address): ClusterShard[] {
 }
 
 function readNode(node: Map<string, unknown>, address: Address): ClusterNode {
-  const names = [node.get("endpoint"), node.get("ip")].map(text);
+  const [name, ip] = [node.get("endpoint"), node.get("ip")].map(text);
   const port = Number(node.get(address.tls ? "tls-port" : "port"));
   const zone = text(node.get("availability-zone"));
   return {
     id: text(node.get("id")),
-    address: otherNode(address, hostOf(names, address), port),
+    address: otherNode(address, hostOf(name === "?" ? ip : name, address), port),
     role: text(node.get("role")) === "master" ? "PRIMARY" : "REPLICA",
     ...(zone !== "" && { zone }),
   };
@@ -97,7 +126,7 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
   for (const entry of list(answer).map(list)) {
     const [first, last, ...told] = entry;
     const nodes = told.map(list).map(([host, port, id], at): ClusterNode => {
-      const where = otherNode(address, hostOf([text(host)], address), Number(port));
+      const where = otherNode(address, hostOf(text(host), address), Number(port));
       return { id: text(id), address: where, role: at === 0 ? "PRIMARY" : "REPLICA" };
     });
     const key = nodes[0]?.address.endpoint ?? "";
@@ -108,9 +137,9 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
   return [...shards.values()].map(({ ranges, nodes }) => ({ slots: slotsText(ranges), nodes }));
 }
 
-/** A node that does not know its own address leaves it out, or writes `?`: it is where we asked. */
-const hostOf = (names: readonly string[], address: Address): string =>
-  names.find((name) => name !== "" && name !== "?") ?? address.host;
+/** No host, or `?`: it is where we asked (cluster-preferred-endpoint-type unknown-endpoint, or a node that knows no address of its own). */
+const hostOf = (name: string | undefined, { host }: Address): string =>
+  name === undefined || name === "" || name === "?" ? host : name;
 
 /** In the older protocol a map is a list of names and values in turn. */
 export function fields(value: unknown): Map<string, unknown> {

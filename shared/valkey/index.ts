@@ -28,7 +28,7 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     const entries = await entriesOf(instance, resolveSecret);
     return instance.mode === "CLUSTER"
       ? await clusterSources(instance, entries, task, signal)
-      : await serverSources(instance, entries[0], task, signal);
+      : await serverSources(instance, entries[0].address, task, signal);
   };
   const targetOf = async (instance: Instance, signal: AbortSignal): Promise<LoadTarget> => {
     const entry = await livingEntry(await entriesOf(instance, resolveSecret), signal);
@@ -42,15 +42,15 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     },
     async inspect(instance, signal) {
       const entries = await entriesOf(instance, resolveSecret);
-      const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0]];
+      const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0].address];
       return await Promise.all(nodes.map((node) => inspect(node, signal)));
     },
     shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
     plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),
     async *snapshot(instance, task, signal, onSource) {
       if (instance.snapshotMethod === "VOLUME") {
-        const [entry] = await entriesOf(instance, resolveSecret);
-        return yield* saveAndRead(instance, task, entry, signal, patience, onSource);
+        const address = await addressOf(instance, resolveSecret);
+        return yield* saveAndRead(instance, task, address, signal, patience, onSource);
       }
       yield* shardSnapshot(await sourcesOf(instance, task, signal), signal, patience, onSource);
     },

@@ -4,7 +4,7 @@ import { sourcesOf } from "../backup/source-node.ts";
 import { StatusError } from "../error.ts";
 import type { ShardSource, ShardTask } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
-import { type ClusterShard, clusterMap } from "./cluster-map.ts";
+import { type ClusterShard, clusterMap, type Entry } from "./cluster-map.ts";
 import { moved, type SettledShard, settled } from "./cluster-shard.ts";
 import { askState, askStates, type NodeState } from "./node-state.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
@@ -73,11 +73,12 @@ export async function* shardSnapshot(
  */
 export async function clusterSources(
   instance: Instance,
-  entries: readonly Address[],
+  entries: readonly Entry[],
   task: ShardTask,
   signal: AbortSignal,
 ): Promise<Sources> {
   const map = await clusterMap(entries, signal);
+  requireSame(map, task, instance);
   const name = shardName(instance, task.shard);
   const found = task.slots === undefined ? map[task.shard] : map.find(({ slots }) => slots === task.slots);
   if (found === undefined) throw moved(name, task.slots ?? "of its number", map.map(({ slots }) => slots).join(", "));
@@ -98,6 +99,15 @@ export async function clusterSources(
       await confirmed(shard, signal);
     },
   };
+}
+
+/** Behind one name there may be another cluster by now, of the very same slots; nodes come and go, but not all of them at once. */
+function requireSame(map: readonly ClusterShard[], { cluster }: ShardTask, { name, endpoint }: Instance): void {
+  if (cluster === undefined || map.some(({ nodes }) => nodes.some(({ id }) => cluster.includes(id)))) return;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `${name} was planned with other nodes: none of them is in the cluster that answers for ${endpoint} now; take the backup again`,
+  );
 }
 
 /** The nodes of a shard. The plan keeps forks apart on a host; who is met here in place of a planned node was in no plan. */

@@ -125,11 +125,11 @@ describe("a registered instance", () => {
   });
 
   it("keeps the nodes that a backup found, until it is reached anew", () => {
-    const found = { ...made({ mode: "cluster" }), seeds: ["10.0.0.4:6379"] };
+    const found = { ...made({ mode: "cluster" }), seeds: [{ endpoint: "10.0.0.4:6379", node: "a" }] };
     expect(changedInstance(found, { source: "replica-only", maxParallelShards: "3" }, now)).toMatchObject({
       source: "REPLICA_ONLY",
       maxParallelShards: 3,
-      seeds: ["10.0.0.4:6379"],
+      seeds: [{ endpoint: "10.0.0.4:6379", node: "a" }],
     });
     expect(changedInstance(found, { endpoint: "10.1.0.3:6379" }, now)).not.toHaveProperty("seeds");
   });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gapIn, slotCount, slotRanges, slotsText } from "../../shared/backup/slots.ts";
+import { gapIn, slotCount, slotOutside, slotRanges, slotsText } from "../../shared/backup/slots.ts";
 
 describe("slots as text", () => {
   it("are as CLUSTER NODES writes them, stretches that touch in one", () => {
@@ -67,4 +67,15 @@ describe("sets of slots", () => {
   ])("%j have a gap: %s", (texts, gap) => {
     expect(gapIn(texts)).toBe(gap);
   });
+});
+
+it("the first slot outside a text is the first of the stretches that it does not name", () => {
+  const some = fc.uniqueArray(fc.nat({ max: 60 }), { maxLength: 40 });
+  fc.assert(
+    fc.property(some, some, (held, own) => {
+      const ranges = (slots: number[]) => slotRanges(slotsText(slots.map((slot) => [slot, slot])));
+      const first = [...held].sort((a, b) => a - b).find((slot) => !own.includes(slot));
+      expect(slotOutside(ranges(held), slotsText(ranges(own)))).toBe(first);
+    }),
+  );
 });

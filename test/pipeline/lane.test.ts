@@ -5,6 +5,7 @@ import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { slotCount } from "../../shared/backup/slots.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { ShardTask } from "../../shared/pipeline/ports.ts";
+import { writeRdb } from "../../shared/rdb/writer.ts";
 import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
 import { operationsOf } from "./requested.ts";
@@ -22,6 +23,7 @@ async function cluster(shards: number, maxParallelShards: number): Promise<void>
   server.layout = server.shards.map((_, n) => ({
     slots: `${border(n)}-${border(n + 1) - 1}`,
     node: `replica-${n}`,
+    nodes: [`primary-${n}`, `replica-${n}`],
     host: `10.0.0.${n}`,
     zone: `zone-${n % 3}`,
   }));
@@ -120,6 +122,17 @@ describe("a backup of several shards", () => {
   });
 });
 
+it("each shard is taken with all nodes of the plan in hand, lest another cluster answer for the instance by now", async () => {
+  await cluster(2, 1);
+  const tasks = meddle({});
+  await take();
+  const nodes = ["primary-0", "replica-0", "primary-1", "replica-1"];
+  expect(tasks.map(({ node, cluster }) => [node, cluster])).toEqual([
+    ["replica-0", nodes],
+    ["replica-1", nodes],
+  ]);
+});
+
 describe("a shard whose node breaks down while it is read", () => {
   it("is taken again from another node, the others keep their files, and the Operation tells of it", async () => {
     let isBroken = true;
@@ -153,6 +166,25 @@ describe("a shard whose node breaks down while it is read", () => {
     expect(operation.error).toBeUndefined();
     expect(operation).toMatchObject({ incidents: [{ message: expect.stringContaining(broken.message) }] });
     expect(tasks.map(({ avoid }) => avoid)).toEqual([[], ["replica-0"], ["replica-0"]]);
+  });
+
+  it("knows whom to avoid even where the attempt between has died without a word", async () => {
+    await cluster(1, 1);
+    const { snapshot } = world.valkey;
+    let attempt = 0;
+    let kept: string | undefined;
+    world.valkey.snapshot = async function* (...args) {
+      attempt++;
+      for await (const chunk of snapshot(...args)) {
+        yield chunk;
+        if (attempt === 1) throw broken;
+        await world.clock.sleep(25_000);
+        const tasks = await world.ports.store.query<Task>({ collection: "tasks", group: true });
+        kept ??= tasks.find(({ data }) => data.type === "shard.v1.requested")?.data.progress?.resume;
+      }
+    };
+    expect((await take()).error).toBeUndefined();
+    expect([attempt, kept]).toEqual([2, '["replica-0"]']);
   });
 
   it("is not blamed for a bucket that takes nothing", async () => {
@@ -211,6 +243,22 @@ describe("slots that move while a backup runs", () => {
     });
     expect(await objectsOf(world, vault)).not.toContain(`${nightly}/manifest.json`);
   });
+});
+
+it("a shard's file that holds keys of another one's slot is no part of a backup", async () => {
+  await cluster(2, 1);
+  const { snapshot } = world.valkey;
+  world.valkey.snapshot = async function* (instance, task, ...rest) {
+    // Slot 7, one key of it: see rdb.c, RDB_OPCODE_SLOT_INFO.
+    const slot = { kind: "raw" as const, bytes: Uint8Array.of(244, 7, 1, 0) };
+    if (task.shard === 1) yield writeRdb({ magic: "REDIS", rdbVersion: 11 }, [slot]);
+    else yield* snapshot(instance, task, ...rest);
+  };
+  expect((await take()).error).toMatchObject({
+    code: "FAILED_PRECONDITION",
+    message: expect.stringContaining("shard 1 holds keys of slot 7, which it does not serve"),
+  });
+  expect(await stored()).toBeUndefined();
 });
 
 it("a backup of 250 shards, of 20 s each, needs fewer than 1,000 writes of Firestore", async () => {

@@ -40,6 +40,7 @@ describe.each(magics)("a reader of %s files", (magic) => {
       aux: { "redis-ver": "7.2.4", "used-mem": "1048576" },
       moduleTypes: ["ReJSON-RL"],
       hasSlotInfo: true,
+      slots: [[1, 1]],
       slotImports: magic === "REDIS" ? 0 : 1,
     });
   });

@@ -38,6 +38,7 @@ describe("CLUSTER SHARDS", () => {
 
   it.each([
     ["its name is not known", { endpoint: "?", ip: "10.0.0.9" }, "10.0.0.9:6379"],
+    ["its address is not to be used: it is where we asked", { endpoint: "", ip: "172.17.0.2" }, "10.0.0.1:6379"],
     ["nothing of it is known: it is where we asked", { endpoint: null, ip: "" }, "10.0.0.1:6379"],
     ["it has an address of version 6", { endpoint: "fd00::2" }, "[fd00::2]:6379"],
   ])("tells where a node is if %s", (_when, changes, endpoint) => {
@@ -107,8 +108,27 @@ describe("a shard as its primary knows it", () => {
     expect(settle(heir, state()).primary.node).toBe("b");
   });
 
+  it("has that one for its only primary to read: the other's history is over", () => {
+    const heir = state({ node: "b", own: { ...own, id: "b", epoch: 6 } });
+    const { own: _, ...replica } = state({ node: "c", role: "REPLICA" });
+    expect(settle(state(), heir, replica).nodes).toEqual([heir, replica]);
+  });
+
+  it("is nothing to be read while none of two primaries is the later", () => {
+    const heir = state({ node: "b", own: { ...own, id: "b" } });
+    expect(() => settle(state(), heir)).toThrow(
+      expect.objectContaining({ code: "UNAVAILABLE", message: expect.stringContaining("both hold themselves") }),
+    );
+  });
+
+  it("names the nodes that cannot be reached, where no primary answers", () => {
+    const nodes = [{ id: "z", address: otherNode(asked, "172.17.0.2", 6379), role: "PRIMARY" as const }];
+    expect(() => settled("shard 3", { slots: "0-99", nodes }, [])).toThrow(/172\.17\.0\.2:6379 cannot be reached/);
+  });
+
   it.each<[string, NodeState[], string, RegExp]>([
     ["nobody answers", [], "UNAVAILABLE", /no primary that answers/],
+    ["a stranger answers", [state({ own: { ...own, id: "x" } })], "UNAVAILABLE", /no primary that answers/],
     ["it is loading", [state({ isLoading: true })], "UNAVAILABLE", /no primary that answers/],
     ["it is cut off", [state({ own: { ...own, isUp: false } })], "UNAVAILABLE", /the cluster is down/],
     ["others know other slots", [state({ own: { ...own, slots: "0-98" } })], "UNAVAILABLE", /do not agree yet/],

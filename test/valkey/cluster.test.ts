@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { startValkey } from "../../infra/local/valkey-server.ts";
 import type { Instance } from "../../shared/backup/backup.ts";
 import type { ShardSource, ShardTask } from "../../shared/pipeline/ports.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
@@ -24,7 +25,9 @@ afterAll(async () => await cluster?.[Symbol.asyncDispose]());
 
 async function planned(shard: number, at = instance): Promise<ShardTask> {
   const { shards } = await valkey.plan(at, calm());
-  return { ...shards[shard], shard };
+  const { slots, node } = shards[shard] ?? {};
+  const cluster = shards.flatMap(({ nodes }) => nodes ?? []);
+  return { shard, cluster, ...(slots !== undefined && { slots }), ...(node !== undefined && { node }) };
 }
 
 async function taken(task: ShardTask, at = instance): Promise<{ keys: number; source: ShardSource | undefined }> {
@@ -51,17 +54,20 @@ async function overtaken(task: ShardTask, act: () => Promise<unknown>): Promise<
 describe("a cluster with replicas", () => {
   it("is planned by its shards' slots, their replicas, and nodes that answer in place of the endpoint", async () => {
     const { shards, seeds } = await valkey.plan(instance, calm());
-    expect(shards).toEqual([
-      { slots: "0-5460", node: await idOf(replicaOf(0)), host: "127.0.0.1", zone: undefined },
-      { slots: "5461-10921", node: await idOf(replicaOf(1)), host: "127.0.0.1", zone: undefined },
-      { slots: "10922-16383", node: await idOf(replicaOf(2)), host: "127.0.0.1", zone: undefined },
+    const planOf = async (shard: number, slots: string) => ({
+      slots,
+      node: await idOf(replicaOf(shard)),
+      nodes: expect.arrayContaining([await idOf(primaryOf(shard)), await idOf(replicaOf(shard))]),
+      host: "127.0.0.1",
+    });
+    expect(shards).toMatchObject([
+      await planOf(0, "0-5460"),
+      await planOf(1, "5461-10921"),
+      await planOf(2, "10922-16383"),
     ]);
-    expect(seeds.sort()).toEqual(
-      cluster.nodes
-        .slice(1)
-        .map(({ endpoint }) => endpoint)
-        .sort(),
-    );
+    const others = cluster.nodes.slice(1).map(async ({ endpoint }) => ({ endpoint, node: await idOf(endpoint) }));
+    expect(seeds).toHaveLength(others.length);
+    expect(seeds).toEqual(expect.arrayContaining(await Promise.all(others)));
   });
 
   it("gives a shard's keys from the replica, and the place in its history that the file shows", async () => {
@@ -139,6 +145,20 @@ describe("a cluster with replicas", () => {
     await until(async () => (await valkey.shardCount(instance, calm()).catch(() => 0)) === 3, "three shards");
   });
 
+  it("says in the file that keys are left of a slot that is another shard's", async () => {
+    const [stray, there] = [primaryOf(1), await idOf(primaryOf(0))];
+    const asking = (...command: string[]) => send(stray, ["ASKING"], command);
+    const opened = async (act: () => Promise<unknown>) => {
+      await send(stray, ["CLUSTER", "SETSLOT", 3300, "IMPORTING", there]);
+      await act();
+      await send(stray, ["CLUSTER", "SETSLOT", 3300, "STABLE"]);
+    };
+    await opened(() => asking("SET", "{b}0", "older"));
+    const file = await collect(valkey.snapshot(instance, await planned(1), calm()));
+    expect((await check([file])).slots).toEqual([[3300, 3300]]);
+    await opened(() => asking("DEL", "{b}0"));
+  });
+
   it("is not read from a replica that does not know what its primary knew, or tells another history", async () => {
     const sources = await sourcesFor(await planned(0));
     const [replica] = sources.nodes;
@@ -150,6 +170,37 @@ describe("a cluster with replicas", () => {
     ])
       await expect(sources.confirm(replica, history)).rejects.toThrow("no longer in sync");
   });
+});
+
+describe("a stranger at an address of the cluster", () => {
+  it("is neither read nor written in place of the cluster, whose other nodes answer", async () => {
+    const dead = instanceAt("127.0.0.1:1", { mode: "CLUSTER" });
+    await using other = await startCluster({ version: "8.0", shards: 1 });
+    const server = await startValkey({ version: "8.0", args: ["--requirepass", "another"] });
+    try {
+      const node = await idOf(primaryOf(2));
+      const strangers = [other.endpoint, server.endpoint].map((endpoint) => ({ endpoint, node }));
+      const failure = { code: "UNAVAILABLE", message: expect.stringContaining("127.0.0.1:1") };
+      await expect(valkey.plan({ ...dead, seeds: strangers }, calm())).rejects.toMatchObject(failure);
+      await expect(valkey.describe({ ...dead, seeds: strangers }, calm())).rejects.toMatchObject(failure);
+      const { shards } = await valkey.plan(
+        { ...dead, seeds: [...strangers, { endpoint: primaryOf(2), node }] },
+        calm(),
+      );
+      expect(shards).toHaveLength(3);
+    } finally {
+      await server.stop();
+    }
+  }, 30_000);
+
+  it("is not read as the rest of a backup that was planned elsewhere, though its slots are the same", async () => {
+    await using other = await startCluster({ version: "8.0", shards: 3 });
+    const task = await planned(0);
+    await expect(taken(task, instanceAt(other.endpoint, { mode: "CLUSTER" }))).rejects.toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("planned with other nodes"),
+    });
+  }, 30_000);
 });
 
 describe("a cluster that moves slots by itself (9.1)", () => {
@@ -198,6 +249,17 @@ describe("a cluster whose endpoint has died", () => {
     await expect(valkey.plan({ ...withSeeds, source: "REPLICA_ONLY" }, calm())).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("shard 0 of instances/orders has no replica"),
+    });
+  }, 60_000);
+
+  it("is not inspected as if a shard without any primary were not there", async () => {
+    const other = instanceAt(primaryOf(1), { mode: "CLUSTER" });
+    expect(await valkey.inspect(other, calm())).toHaveLength(3);
+    await cluster.shards[0]?.replicas[0]?.kill();
+    await until(async () => /fail(,\w+)* .* 0-5460/.test(String(await send(primaryOf(1), ["CLUSTER", "NODES"]))));
+    await expect(valkey.inspect(other, calm())).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining("the primary of slots 0-5460 is not online"),
     });
   }, 60_000);
 });
