@@ -54,7 +54,7 @@ function covering(shards: ClusterShard[], { endpoint }: Address): ClusterShard[]
     .flatMap(({ slots }) => slotRanges(slots))
     .reduce((sum, [first, last]) => sum + last - first + 1, 0);
   if (served === slotCount) return shards.sort((one, other) => firstSlot(one) - firstSlot(other));
-  const message = `the cluster at ${endpoint} serves ${served} of ${slotCount} slots: mend it, then back it up`;
+  const message = `the cluster at ${endpoint} serves ${served} of ${slotCount} slots: mend it, then try again`;
   throw new StatusError("UNAVAILABLE", message);
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName, indexObject, manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
 import type { LoadOptions, LoadSource, Ports } from "../../shared/pipeline/ports.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { objectsOf } from "./objects.ts";
@@ -230,6 +231,46 @@ describe("a restore in parts", () => {
       code: "DATA_LOSS",
       message: expect.stringMatching(/1\.rdb 39 keys without expiry were loaded into database 0, it holds 40/),
     });
+  });
+
+  it("into a cluster whose slots move at the end is compared once they are at rest, as their keys are counted twice or not at all", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7002");
+    if (server !== undefined) server.answers = { mode: "CLUSTER" };
+    const { valkey } = world.ports;
+    const { describe: describeIt, shardCount } = valkey;
+    let counted = 0;
+    valkey.describe = async (...args) => {
+      const found = await describeIt(...args);
+      const isMoving = ++counted === 2; // the first is the plan's
+      return isMoving ? { ...found, databases: { 0: { keys: 83, expires: 0 } } } : found;
+    };
+    let hasTold = false;
+    valkey.shardCount = async (...args) => {
+      if (counted < 2 || hasTold) return await shardCount(...args);
+      hasTold = true;
+      throw new StatusError("FAILED_PRECONDITION", "slots are moving at 127.0.0.1:7002");
+    };
+    await register(world, { ...instanceOf("pair", "127.0.0.1:7002"), mode: "CLUSTER" });
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, instance: "pair" });
+    expect(operation.error).toBeUndefined();
+    expect(operation.response).toMatchObject({ keys: 80 });
+    expect(counted).toBe(3);
+  });
+
+  it("into a cluster that has lost keys says so, though its slots are at rest", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7002");
+    if (server !== undefined) server.answers = { mode: "CLUSTER" };
+    onLoad(world, async (load, ...args) => {
+      const result = await load(...args);
+      const [first] = server?.shards[0]?.keys() ?? [];
+      server?.shards[0]?.delete(first ?? "");
+      return result;
+    });
+    await register(world, { ...instanceOf("pair", "127.0.0.1:7002"), mode: "CLUSTER" });
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, instance: "pair" });
+    expect(operation.error).toMatchObject({ code: "DATA_LOSS" });
   });
 
   it("keeps no progress of a part that is done", async () => {
