@@ -282,6 +282,16 @@ describe("the check of slots", () => {
     expect(found3("0-16382")).toMatch(/^FAIL slot 16383 is in none/);
   });
 
+  it("warns where the files that hold all are of several backups, which were taken at different times", () => {
+    const slots = ["0-5460", "5461-16383"];
+    expect(found("slots", { slots, backups: ["monday", "monday"] })).toMatch(/^PASS/);
+    expect(found("slots", { slots, backups: ["monday", "tuesday"] })).toMatch(
+      /^WARN the files hold every slot .* of 2 backups \(monday, tuesday\)/,
+    );
+    expect(found("slots", { slots: ["0-9", "11-16383"], backups: ["monday", "tuesday"] })).toMatch(/^FAIL slot 10/);
+    expect(found("slots", { slots: [undefined, undefined], backups: ["monday", "tuesday"] })).toMatch(/^PASS/);
+  });
+
   it("is not known where a file that no manifest tells of may be the missing one", () => {
     expect(found3("0-5460", undefined)).toMatch(/^UNKNOWN slot 5461 is in none of them, and of some/);
   });

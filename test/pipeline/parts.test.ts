@@ -273,6 +273,22 @@ describe("a restore in parts", () => {
     expect(operation.error).toMatchObject({ code: "DATA_LOSS" });
   });
 
+  it("of the shards of two backups warns of it", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7001");
+    if (server !== undefined) server.layout = [{ slots: "0-8191" }, { slots: "8192-16383" }];
+    const of = (id: string, shard: number) => `gs://${vault}/${backupName("orders", id)}/${shard}.rdb`;
+    for (const backupId of ["monday", "tuesday"])
+      await requested(world, "backup.v1.requested", { instance: "orders", backupId });
+    const gcsSourceUris = [of("monday", 0), of("tuesday", 1)];
+    const operation = await begun(world, "restore.v1.requested", { instance: "copy", gcsSourceUris, dryRun: true });
+    expect(operation.checks?.find(({ name }) => name === "slots")).toEqual({
+      name: "slots",
+      result: "WARN",
+      message: expect.stringMatching(/of 2 backups \(.*monday, .*tuesday\)/),
+    });
+  });
+
   it("keeps no progress of a part that is done", async () => {
     const world = await withBackup(100);
     const { name } = await begun(world, "restore.v1.requested", intoCopy);
