@@ -201,6 +201,12 @@ describe("the check of functions", () => {
     expect(message).not.toContain("mine");
   });
 
+  it("fails where only one node of a cluster holds a library of the same name", () => {
+    expect(of(["mine"], { mode: "CLUSTER", functionCount: 0, functionLibraries: ["mine"] })).toMatch(
+      /^FAIL .*the target has 1 already, 1 of them by the same name/,
+    );
+  });
+
   it("warns of libraries by other names: what they define may still be the same", () => {
     expect(of(["mine"], { functionCount: 1, functionLibraries: ["Mine"] })).toMatch(/^WARN .*by other names/);
   });
