@@ -272,6 +272,27 @@ describe("the check of databases", () => {
   });
 });
 
+describe("a cluster in which one node has less room than its share of the slots", () => {
+  const files = [file({ usedMemoryBytes: 5_000 })];
+  const of = (changes: Partial<Target>) => target({ mode: "CLUSTER", evenRoomBytes: 3_000, ...changes });
+
+  it("is warned of where all nodes together have enough, or where others have no limit", () => {
+    const message = /^WARN .* one node of the target is full after 3000, if the keys spread evenly over the slots$/;
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 9_000 }) })).toMatch(message);
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 0 }) })).toMatch(message);
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 9_000, evenRoomBytes: 5_000 }) })).toMatch(/^PASS/);
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 4_000 }) })).toMatch(/^FAIL/);
+  });
+
+  it("may drop keys there, even where others have no limit", () => {
+    const message = /^WARN maxmemory-policy allkeys-lru drops keys .* 3000 are free$/;
+    const drops = { maxMemoryPolicy: "allkeys-lru" };
+    expect(found("eviction", { files, target: of({ maxMemoryBytes: 0, ...drops }) })).toMatch(message);
+    expect(found("eviction", { files, target: of({ maxMemoryBytes: 9_000, ...drops }) })).toMatch(message);
+    expect(found("eviction", { files, target: of({ maxMemoryBytes: 4_000, ...drops }) })).toMatch(/^FAIL/);
+  });
+});
+
 describe("the check of slots", () => {
   const found3 = (...slots: (string | undefined)[]) => found("slots", { slots });
 
