@@ -39,13 +39,14 @@ export async function examine(
 ): Promise<Examined> {
   const target = await valkey.describe(instance, signal);
   const files = found.map(({ file }) => file);
-  const slots = found.map((one) => one.slots);
+  const [slots, backups] = [found.map((one) => one.slots), found.map((one) => one.backup)];
   const { functionLibraries = [] } = target;
   const shardCount = target.mode === instance.mode ? await valkey.shardCount(instance, signal) : undefined;
   const libraries = functionLibraries.length > 0 ? await librariesOf(files[0], objects, signal) : undefined;
   const checks = preflight({
     files,
     slots,
+    backups,
     logs,
     isStrict,
     libraries,

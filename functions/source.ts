@@ -21,6 +21,8 @@ export interface SourceFile {
   index?: FileIndex;
   /** The slots that its shard served, where a manifest tells. */
   slots?: string;
+  /** The backup that it is of, where a manifest beside a file in a bucket tells. */
+  backup?: string;
 }
 
 /** One generation of an object, by its place. */
@@ -159,11 +161,11 @@ async function readFile(
   if (log !== undefined) found.log = replayOf(place, sizeBytes, log);
   if (base === undefined) return found;
   const index = reader.index();
-  const slots = await slotsOf(place, objects, signal);
+  const beside = await manifestOf(place, objects, signal);
   found.source = {
     file: { bucket, object, generation, ...factsOf(base), ...(log !== undefined && { isPreamble: true }) },
     ...(index !== undefined && index.borders.length > 0 && { index: { ...index, borders: [...index.borders] } }),
-    ...(slots !== undefined && { slots }),
+    ...beside,
   };
   return found;
 }
@@ -178,17 +180,22 @@ function replayOf({ bucket, object, generation }: Place, sizeBytes: number, log:
   };
 }
 
-/** The slots of a file that a manifest beside it tells of, as of a copy of a backup; `undefined` where nothing does. */
-async function slotsOf(place: Place, objects: Objects, signal: AbortSignal): Promise<string | undefined> {
+/** What a manifest beside a file tells of it, as of a copy of a backup: nothing where it stands alone. */
+async function manifestOf(
+  place: Place,
+  objects: Objects,
+  signal: AbortSignal,
+): Promise<Pick<SourceFile, "slots" | "backup">> {
   const { backup, shard } = parseObjectName(place.object) ?? {};
-  if (backup === undefined || shard === undefined) return undefined;
+  if (backup === undefined || shard === undefined) return {};
   const found = await objects.stat(place.bucket, manifestObject(backup));
-  if (found === undefined) return undefined;
+  if (found === undefined) return {};
   try {
     const file = (await readManifest(found, backup, objects, signal)).backupFiles[shard];
-    return file?.crc32c === place.crc32c && file.sizeBytes === place.sizeBytes ? file.slots : undefined;
+    if (file?.crc32c !== place.crc32c || file.sizeBytes !== place.sizeBytes) return {};
+    return { backup, ...(file.slots !== undefined && { slots: file.slots }) };
   } catch (error) {
     if (!isDisagreement(error)) throw error;
-    return undefined; // what stands there is no manifest of this file
+    return {}; // what stands there is no manifest of this file
   }
 }

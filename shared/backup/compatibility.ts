@@ -73,8 +73,10 @@ function checkLibraries(count: number, libraries: readonly string[] | undefined,
   if (target.rdbVersion < functionsRdbVersion) return fail(`${held}, ${named(target)} has no functions`);
   if (target.functionCount === undefined)
     return unknown(`${held}; how many the target has is not known: grant +function|stats`);
-  if (target.functionCount === 0) return pass(`${held}, the target has none yet`);
-  const there = `${held}, the target has ${target.functionCount} already`;
+  // Of a cluster that counts the node with the fewest, and names those of all.
+  const present = Math.max(target.functionCount, target.functionLibraries?.length ?? 0);
+  if (present === 0) return pass(`${held}, the target has none yet`);
+  const there = `${held}, the target has ${present} already`;
   if (target.functionLibraries === undefined || libraries === undefined)
     return unknown(`${there}; whether they are the same is not known: grant +function|list, or FUNCTION FLUSH`);
   const common = libraries.filter((name) => target.functionLibraries?.includes(name)).length;

@@ -21,6 +21,8 @@ export interface Preflight {
   files: readonly RdbFacts[];
   /** Of each file the slots of the shard that it was taken of, where a manifest tells. */
   slots?: readonly (string | undefined)[];
+  /** Of each file the backup that it is of, where a manifest tells. */
+  backups?: readonly (string | undefined)[];
   /** The files of an AOF whose commands follow. */
   logs?: readonly ReplayFile[] | undefined;
   /** What the preflight would only warn of in an AOF is refused. */
@@ -42,6 +44,7 @@ export interface Preflight {
 export function preflight({
   files,
   slots = [],
+  backups = [],
   logs = [],
   isStrict = false,
   libraries,
@@ -61,7 +64,7 @@ export function preflight({
     modules: checkModules(files, target),
     functions: checkFunctions(files, libraries, target),
     databases: checkDatabases(files, target),
-    slots: checkSlots(slots),
+    slots: checkSlots(slots, backups),
     record: checkRecord(files, target),
     memory: checkMemory(files, target),
     eviction: checkEviction(files, target),

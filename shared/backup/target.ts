@@ -23,6 +23,8 @@ export interface Target {
   usedMemoryBytes: number;
   /** 0: no limit. */
   maxMemoryBytes: number;
+  /** Of a cluster: what fits until the first node with a limit is full, if the keys spread evenly over the slots. */
+  evenRoomBytes?: number;
   maxMemoryPolicy?: string;
   systemMemoryBytes?: number;
   /** `proto-max-bulk-len`. */

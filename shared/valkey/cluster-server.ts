@@ -5,6 +5,7 @@ import type { Server } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import { describe } from "./describe.ts";
 import { sideBySide } from "./side-by-side.ts";
+import { SLOTS } from "./slot.ts";
 import { type SlotMap, slotMapOf } from "./slot-map.ts";
 
 /** A primary and what it tells of itself. */
@@ -32,13 +33,14 @@ export async function describeNodes(
  * The cluster as one server: keys and memory in sum, limits by the strictest node. Functions by the node that has the
  * fewest, as each should have all of them. Its `runId` changes when any of its primaries is another, or starts anew.
  */
-export function asOneServer(nodes: readonly DescribedNode[]): Server {
+export function asOneServer(nodes: readonly DescribedNode[], owners: SlotMap["owners"]): Server {
   const servers = nodes.map(({ server }) => server);
   const oldest = servers.toSorted((one, other) => one.rdbVersion - other.rdbVersion)[0];
   if (oldest === undefined) throw new StatusError("UNAVAILABLE", "the cluster has no primary");
   const sum = (of: (server: Server) => number) => servers.reduce((total, server) => total + of(server), 0);
   const { product, version, rdbVersion } = oldest;
   const systemMemoryBytes = systemMemoryOf(nodes);
+  const evenRoomBytes = evenRoomOf(servers, owners);
   return {
     product,
     version,
@@ -54,6 +56,7 @@ export function asOneServer(nodes: readonly DescribedNode[]): Server {
     maxMemoryBytes: servers.some(({ maxMemoryBytes }) => maxMemoryBytes === 0)
       ? 0
       : sum(({ maxMemoryBytes }) => maxMemoryBytes),
+    ...(evenRoomBytes !== undefined && { evenRoomBytes }),
     ...strictest(servers),
     ...(systemMemoryBytes !== undefined && { systemMemoryBytes }),
     expiredKeys: sum(({ expiredKeys }) => expiredKeys),
@@ -83,10 +86,25 @@ function functionsOf(servers: readonly Server[]): Pick<Server, "functionCount" |
   };
 }
 
-/** Limits of whoever has the lowest, and a policy that drops keys if any node has one. */
+/** A node fills up by its share of the slots, however much room the others have. */
+function evenRoomOf(servers: readonly Server[], owners: SlotMap["owners"]): number | undefined {
+  const slots = servers.map(() => 0);
+  for (const owner of owners) slots[owner] = (slots[owner] ?? 0) + 1;
+  const rooms = servers.flatMap(({ maxMemoryBytes, usedMemoryBytes }, at) =>
+    maxMemoryBytes === 0
+      ? []
+      : Math.floor((Math.max(0, maxMemoryBytes - usedMemoryBytes) * SLOTS) / (slots[at] ?? SLOTS)),
+  );
+  return rooms.length === 0 ? undefined : Math.min(...rooms);
+}
+
+/** Limits of whoever has the lowest, and of the policies the one that drops most keys. */
 function strictest(servers: readonly Server[]): Pick<Server, "maxMemoryPolicy" | "databaseCount" | "maxBulkBytes"> {
   const policies = servers.flatMap(({ maxMemoryPolicy }) => maxMemoryPolicy ?? []);
-  const policy = policies.find((name) => name !== "noeviction") ?? policies[0];
+  const policy =
+    policies.find((name) => name.startsWith("allkeys")) ??
+    policies.find((name) => name !== "noeviction") ??
+    policies[0];
   const databaseCounts = servers.flatMap(({ databaseCount }) => databaseCount ?? []);
   const bulks = servers.flatMap(({ maxBulkBytes }) => maxBulkBytes ?? []);
   return {

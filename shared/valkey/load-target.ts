@@ -26,13 +26,15 @@ export async function targetAt(address: Address, isCluster: boolean, signal: Abo
     throw new StatusError("FAILED_PRECONDITION", message);
   }
   const { nodes, owners } = await describeNodes(address, signal);
-  return { endpoint, server: asOneServer(nodes), nodes, owners };
+  return { endpoint, server: asOneServer(nodes, owners), nodes, owners };
 }
 
 /** What answers at an instance's endpoint: of a cluster all primaries as one. Whether the mode is the registered one it only tells. */
 export async function describeInstance(address: Address, isCluster: boolean, signal: AbortSignal): Promise<Server> {
   const server = await describe(address, signal);
-  return isCluster && server.mode === "CLUSTER" ? asOneServer((await describeNodes(address, signal)).nodes) : server;
+  if (!isCluster || server.mode !== "CLUSTER") return server;
+  const { nodes, owners } = await describeNodes(address, signal);
+  return asOneServer(nodes, owners);
 }
 
 /** What a server of the target tells of itself; a node that has joined since is taken for one like the others. */

@@ -9,6 +9,7 @@ import { Link } from "./link.ts";
 import { loadFailure } from "./load-failure.ts";
 import { type LoadTarget, requireFit, serverAt } from "./load-target.ts";
 import { LoadWriter } from "./load-writer.ts";
+import type { LargeSending } from "./pipeline.ts";
 import { Route } from "./route.ts";
 import { sideBySide } from "./side-by-side.ts";
 import { Turns } from "./turns.ts";
@@ -51,7 +52,7 @@ export async function load(
       owners: target.owners,
       failure: (node, kind, text) => loadFailure(node, serverAt(target, node), source.facts, kind, text),
       openLink: (node) => openNode(node, options, route.over),
-      sendLarge: (link, block, moved) => turns.take(() => sendLarge(link, block, source, route.over, moved)),
+      sendLarge: (link, block, sending) => turns.take(() => sendLarge(link, block, source, route.over, sending)),
       silenceMs,
     },
     signal,
@@ -112,9 +113,10 @@ async function sendLarge(
   { bytes, at, large }: Block,
   source: LoadSource,
   signal: AbortSignal,
-  moved: () => void,
+  { begun, moved }: LargeSending,
 ): Promise<void> {
   if (large === undefined) return;
+  begun();
   const pieces = source.read({ start: large.start, end: large.end }, signal);
   await restoreInPieces(link, bytes.subarray(0, at), large, pieces, { magic: source.facts.magic, moved });
 }

@@ -11,9 +11,17 @@ const SILENCE_MS = 30_000;
 /** What Node's timers can wait at most: for ever. */
 const FOREVER_MS = 2 ** 31 - 1;
 
+/** What the sender of a large value tells of it. */
+export interface LargeSending {
+  /** Its first byte is next. Until then it may have to wait for others, and the server owes no answer to it. */
+  begun(): void;
+  /** The server has taken a piece. */
+  moved(): void;
+}
+
 export interface PipelineOptions {
-  /** Sends a block whose command is longer than the block; `moved` wants to hear of each piece. */
-  sendLarge(link: Link, block: Block, moved: () => void): Promise<void>;
+  /** Sends a block whose command is longer than the block. */
+  sendLarge(link: Link, block: Block, sending: LargeSending): Promise<void>;
   /** An error reply to one command of the block. Throws what ends the load; otherwise someone else sees to that command. */
   refused(block: Block, command: number, text: string): void;
   /** Every command of the block has its reply. */
@@ -71,9 +79,12 @@ export class Pipeline {
     try {
       for (let block = this.#queue.shift(); block !== undefined; block = this.#queue.shift()) {
         await this.#window.open();
-        this.#window.sent(block);
-        if (block.large === undefined) await this.#link.write(block.bytes.subarray(0, block.at));
-        else await this.#options.sendLarge(this.#link, block, moved);
+        const begun = () => this.#window.sent(block);
+        if (block.large !== undefined) await this.#options.sendLarge(this.#link, block, { begun, moved });
+        else {
+          begun();
+          await this.#link.write(block.bytes.subarray(0, block.at));
+        }
         moved();
       }
       this.#sending = undefined;

@@ -3,6 +3,7 @@ import { StatusError } from "../error.ts";
 import type { Address } from "./address.ts";
 import type { Block } from "./block.ts";
 import type { Link } from "./link.ts";
+import type { LargeSending } from "./pipeline.ts";
 import { command } from "./resp.ts";
 import { type SentCommand, sentCommand } from "./sent-command.ts";
 import { nodeAt } from "./slot-map.ts";
@@ -15,6 +16,8 @@ const PAUSE_MS = 20;
 const REPLY_TIMEOUT_MS = 30_000;
 
 const asking = command(["ASKING"]);
+
+const nobodyListens: LargeSending = { begun: () => undefined, moved: () => undefined };
 
 /** Where an error reply sends a command; undefined: it is no such reply. */
 export interface Direction {
@@ -35,7 +38,7 @@ export interface RedirectorOptions {
   /** A connection to a node, fenced. */
   openLink(node: Address): Promise<Link>;
   /** Sends the pieces of a command that its block does not hold. */
-  sendLarge(link: Link, block: Block, moved: () => void): Promise<void>;
+  sendLarge(link: Link, block: Block, sending: LargeSending): Promise<void>;
   /** A slot is there for good: what is still to be sent should go there. Throws if that cannot be. */
   moved(slot: number, node: Address): Promise<void>;
   /** What any other error reply means. */
@@ -117,7 +120,7 @@ export class Redirector {
       await link.readLine(REPLY_TIMEOUT_MS);
     }
     if (block.large === undefined) await link.write(bytes);
-    else await this.#options.sendLarge(link, block, () => undefined);
+    else await this.#options.sendLarge(link, block, nobodyListens);
     return await link.readLine(REPLY_TIMEOUT_MS);
   }
 

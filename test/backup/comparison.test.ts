@@ -113,6 +113,22 @@ describe("what the parts of a file have loaded", () => {
   });
 });
 
+describe("a comparison with the target", () => {
+  it("does not mind a database whose keys a first attempt created and a later one found expired, all of them", () => {
+    const plan = { ...planOf(0), loaded: [loadedOf({ databases: {}, expiredKeys: 3, functions: 0 })] };
+    const holding = (keys: number, expires: number) =>
+      compare(plan, { ...foundWith(), databases: { 7: { keys, expires } } });
+    expect(holding(3, 3)).toEqual([]);
+    expect(holding(4, 4)).toEqual(["database 7 holds 4 keys with expiry, 0 were loaded"]);
+    expect(holding(1, 0)).toEqual(["database 7 holds 1 keys without expiry, 0 were loaded"]);
+  });
+
+  it("does not take a count of expired keys that somebody has set to zero for a loss", () => {
+    const plan = { ...planOf(0), target: { runId: "run", expiredKeys: 500 } };
+    expect(compare(plan, foundWith())).toEqual([]);
+  });
+});
+
 describe("a comparison with a cluster", () => {
   const shard = (runId: string, expiredKeys: number) => ({ runId, expiredKeys });
   const plan = (shards: { runId: string; expiredKeys: number }[]): RestorePlan => ({

@@ -201,6 +201,12 @@ describe("the check of functions", () => {
     expect(message).not.toContain("mine");
   });
 
+  it("fails where only one node of a cluster holds a library of the same name", () => {
+    expect(of(["mine"], { mode: "CLUSTER", functionCount: 0, functionLibraries: ["mine"] })).toMatch(
+      /^FAIL .*the target has 1 already, 1 of them by the same name/,
+    );
+  });
+
   it("warns of libraries by other names: what they define may still be the same", () => {
     expect(of(["mine"], { functionCount: 1, functionLibraries: ["Mine"] })).toMatch(/^WARN .*by other names/);
   });
@@ -266,6 +272,27 @@ describe("the check of databases", () => {
   });
 });
 
+describe("a cluster in which one node has less room than its share of the slots", () => {
+  const files = [file({ usedMemoryBytes: 5_000 })];
+  const of = (changes: Partial<Target>) => target({ mode: "CLUSTER", evenRoomBytes: 3_000, ...changes });
+
+  it("is warned of where all nodes together have enough, or where others have no limit", () => {
+    const message = /^WARN .* one node of the target is full after 3000, if the keys spread evenly over the slots$/;
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 9_000 }) })).toMatch(message);
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 0 }) })).toMatch(message);
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 9_000, evenRoomBytes: 5_000 }) })).toMatch(/^PASS/);
+    expect(found("memory", { files, target: of({ maxMemoryBytes: 4_000 }) })).toMatch(/^FAIL/);
+  });
+
+  it("may drop keys there, even where others have no limit", () => {
+    const message = /^WARN maxmemory-policy allkeys-lru drops keys .* 3000 are free$/;
+    const drops = { maxMemoryPolicy: "allkeys-lru" };
+    expect(found("eviction", { files, target: of({ maxMemoryBytes: 0, ...drops }) })).toMatch(message);
+    expect(found("eviction", { files, target: of({ maxMemoryBytes: 9_000, ...drops }) })).toMatch(message);
+    expect(found("eviction", { files, target: of({ maxMemoryBytes: 4_000, ...drops }) })).toMatch(/^FAIL/);
+  });
+});
+
 describe("the check of slots", () => {
   const found3 = (...slots: (string | undefined)[]) => found("slots", { slots });
 
@@ -280,6 +307,16 @@ describe("the check of slots", () => {
     expect(found3("0-5460", "10923-16383")).toMatch(/^FAIL slot 5461 is in none of them: name the file of each/);
     expect(found3("0-5460", "0-5460", "10923-16383")).toMatch(/^FAIL slot 0 is in two of them/);
     expect(found3("0-16382")).toMatch(/^FAIL slot 16383 is in none/);
+  });
+
+  it("warns where the files that hold all are of several backups, which were taken at different times", () => {
+    const slots = ["0-5460", "5461-16383"];
+    expect(found("slots", { slots, backups: ["monday", "monday"] })).toMatch(/^PASS/);
+    expect(found("slots", { slots, backups: ["monday", "tuesday"] })).toMatch(
+      /^WARN the files hold every slot .* of 2 backups \(monday, tuesday\)/,
+    );
+    expect(found("slots", { slots: ["0-9", "11-16383"], backups: ["monday", "tuesday"] })).toMatch(/^FAIL slot 10/);
+    expect(found("slots", { slots: [undefined, undefined], backups: ["monday", "tuesday"] })).toMatch(/^PASS/);
   });
 
   it("is not known where a file that no manifest tells of may be the missing one", () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName, indexObject, manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
 import type { LoadOptions, LoadSource, Ports } from "../../shared/pipeline/ports.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { objectsOf } from "./objects.ts";
@@ -229,6 +230,62 @@ describe("a restore in parts", () => {
     expect(operation.error).toMatchObject({
       code: "DATA_LOSS",
       message: expect.stringMatching(/1\.rdb 39 keys without expiry were loaded into database 0, it holds 40/),
+    });
+  });
+
+  it("into a cluster whose slots move at the end is compared once they are at rest, as their keys are counted twice or not at all", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7002");
+    if (server !== undefined) server.answers = { mode: "CLUSTER" };
+    const { valkey } = world.ports;
+    const { describe: describeIt, shardCount } = valkey;
+    let counted = 0;
+    valkey.describe = async (...args) => {
+      const found = await describeIt(...args);
+      const isMoving = ++counted === 2; // the first is the plan's
+      return isMoving ? { ...found, databases: { 0: { keys: 83, expires: 0 } } } : found;
+    };
+    let hasTold = false;
+    valkey.shardCount = async (...args) => {
+      if (counted < 2 || hasTold) return await shardCount(...args);
+      hasTold = true;
+      throw new StatusError("FAILED_PRECONDITION", "slots are moving at 127.0.0.1:7002");
+    };
+    await register(world, { ...instanceOf("pair", "127.0.0.1:7002"), mode: "CLUSTER" });
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, instance: "pair" });
+    expect(operation.error).toBeUndefined();
+    expect(operation.response).toMatchObject({ keys: 80 });
+    expect(counted).toBe(3);
+  });
+
+  it("into a cluster that has lost keys says so, though its slots are at rest", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7002");
+    if (server !== undefined) server.answers = { mode: "CLUSTER" };
+    onLoad(world, async (load, ...args) => {
+      const result = await load(...args);
+      const [first] = server?.shards[0]?.keys() ?? [];
+      server?.shards[0]?.delete(first ?? "");
+      return result;
+    });
+    await register(world, { ...instanceOf("pair", "127.0.0.1:7002"), mode: "CLUSTER" });
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, instance: "pair" });
+    expect(operation.error).toMatchObject({ code: "DATA_LOSS" });
+  });
+
+  it("of the shards of two backups warns of it", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7001");
+    if (server !== undefined) server.layout = [{ slots: "0-8191" }, { slots: "8192-16383" }];
+    const of = (id: string, shard: number) => `gs://${vault}/${backupName("orders", id)}/${shard}.rdb`;
+    for (const backupId of ["monday", "tuesday"])
+      await requested(world, "backup.v1.requested", { instance: "orders", backupId });
+    const gcsSourceUris = [of("monday", 0), of("tuesday", 1)];
+    const operation = await begun(world, "restore.v1.requested", { instance: "copy", gcsSourceUris, dryRun: true });
+    expect(operation.checks?.find(({ name }) => name === "slots")).toEqual({
+      name: "slots",
+      result: "WARN",
+      message: expect.stringMatching(/of 2 backups \(.*monday, .*tuesday\)/),
     });
   });
 

@@ -3,9 +3,14 @@ import { once } from "node:events";
 import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { sparing } from "../../infra/local/services.ts";
+import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
+import { createValkey } from "../../shared/valkey/index.ts";
+import { SLOTS, slotOf } from "../../shared/valkey/slot.ts";
+import { calm, firstAttempt, instanceAt, sourceOf } from "./fixture.ts";
 
 const MB = 1024 * 1024;
 
@@ -32,6 +37,39 @@ it("a load into 250 shards, one value of 64 MB among the keys, stays below 256 M
     await rm(file, { force: true });
   }
 });
+
+it("large values wait for their turn as long as it takes, and no node is taken for silent meanwhile", async () => {
+  const nodes = start([join(import.meta.dirname, "../fixture/many-nodes.ts"), "9"]);
+  try {
+    const value = encodeString(Buffer.alloc(9 * MB, "l"));
+    // One for each node, of which four at a time are sent.
+    const items = Array.from({ length: 9 }, (_, node) => ({
+      kind: "record" as const,
+      key: Buffer.from(keyAt(node, 9)),
+      type: 0,
+      value,
+      db: 0,
+    }));
+    const file = await sourceOf(writeRdb({ magic: "REDIS", rdbVersion: 11 }, items), MB);
+    const slow: LoadSource = {
+      ...file,
+      async *read(range, signal) {
+        if (range.start > 0) await sleep(1_000);
+        yield* file.read(range, signal);
+      },
+    };
+    const patient = createValkey({ resolveSecret: async () => "", silenceMs: 1_500 });
+    const cluster = instanceAt(await firstLine(nodes), { mode: "CLUSTER" });
+    expect((await patient.load(cluster, slow, firstAttempt, calm())).databases).toEqual({ 0: { keys: 9, expires: 0 } });
+  } finally {
+    nodes.kill();
+  }
+});
+
+/** A key that belongs to this one of so many nodes, which divide the slots evenly. */
+function keyAt(node: number, count: number): string {
+  for (let n = 0; ; n++) if (Math.floor((slotOf(Buffer.from(`k${n}`)) * count) / SLOTS) === node) return `k${n}`;
+}
 
 function start(args: string[]): ChildProcess {
   const environment = { ...process.env, ...sparing.environment };
