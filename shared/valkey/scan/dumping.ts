@@ -130,7 +130,7 @@ export class Dumping {
 
   /** Takes note of what has come. */
   #settle(): void {
-    const { walk, pace, checkpoints, file, isCluster } = this.#options;
+    const { walk, pace, checkpoints, isCluster } = this.#options;
     if (this.#scanning?.isDone) {
       const { keys, cursor, end } = walk.take(this.#scanning);
       this.#scanning = undefined;
@@ -143,7 +143,7 @@ export class Dumping {
       this.#asked.shift();
       this.#askedKeys -= head.count;
       pace.received(head.count, head.replies.valueBytes, head.sentAt, now);
-      if (head.call !== undefined) checkpoints.reached(head.call.end, head.call.keys, file.out.offset);
+      if (head.call !== undefined) checkpoints.reached(head.call.end, head.call.keys, head.replies.endOffset);
     }
   }
 }
