@@ -83,3 +83,27 @@ it("a scan notes where the keys of each call end in the file, to the byte, for a
   }
   expect(reached.mock.calls.length).toBeGreaterThan(50);
 }, 60_000);
+
+it("a scan asks for few values of the next database before it has seen how large they are", async () => {
+  const server = await start("8.0");
+  await send(server.endpoint, ["DEBUG", "POPULATE", 20_000, "key", 10], ["SELECT", 1]);
+  await send(server.endpoint, ["SELECT", 1], ["DEBUG", "POPULATE", 500, "key", 10]);
+  let hasSelected = false;
+  let isSilent = false;
+  let asked = 0;
+  const relay = await between(server, async ([name, database]) => {
+    if (name === "SELECT" && database === "1") hasSelected = true;
+    else if (hasSelected && name === "DUMP") asked++;
+    else if (hasSelected && name === "EXEC" && !isSilent) {
+      isSilent = true;
+      relay.silence(300);
+      setTimeout(() => {
+        askedInSilence = asked;
+      }, 250);
+    }
+  });
+  let askedInSilence = 0;
+  expect((await recordsOf(await scanOf(instanceAt(relay.endpoint)))).size).toBe(20_500);
+  expect(askedInSilence).toBeGreaterThan(0);
+  expect(askedInSilence).toBeLessThanOrEqual(32);
+});
