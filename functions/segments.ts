@@ -143,12 +143,17 @@ async function withSegment(
   return { scan, segments: [...segments, stored], isWhole: mark === undefined };
 }
 
-/** The newest scan, as far as its segments tell; an older one that a bucket kept is passed over. */
+/**
+ * The newest scan of which every segment is there, as far as they tell. Others are passed over: an older one that a bucket kept, and
+ * what is left of one whose removal came to no end.
+ */
 async function courseOf(found: ObjectInfo[], ports: Ports, signal: AbortSignal): Promise<Course | undefined> {
-  const scan = found.map(scanOf).sort().at(-1);
-  const segments = found.filter((segment) => scanOf(segment) === scan);
-  const last = segments.at(-1);
-  if (scan === undefined || last === undefined) return undefined;
+  const isUnbroken = (scan: string, segments: ObjectInfo[]) =>
+    segments.every(({ object }, number) => object.endsWith(`/${segmentName(scan, number)}`));
+  const [scan, segments] =
+    [...Map.groupBy(found, scanOf)].sort().findLast(([name, pieces]) => isUnbroken(name, pieces)) ?? [];
+  const last = segments?.at(-1);
+  if (scan === undefined || segments === undefined || last === undefined) return undefined;
   const start = Math.max(0, last.sizeBytes - remarkBytes);
   const tail = await collect(ports.objects.read(last, { start }, signal));
   const text = decodeRemark(tail);

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
+import { StatusError } from "../../shared/error.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
 import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
@@ -84,6 +85,23 @@ describe("a scan that does not fit one delivery", () => {
     expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
     expect(await objectsOf(world, vault)).toEqual(files);
     expect(calls).toBe(4 + 1 + 10);
+  });
+
+  it("begins anew although whoever removed the segments of a void scan died before the last", async () => {
+    const { scan } = world.valkey;
+    const { remove } = world.ports.objects;
+    let calls = 0;
+    let removals = 0;
+    world.valkey.scan = (...args) => {
+      if (calls++ === 4) server.runId = "another";
+      return scan(...args);
+    };
+    world.ports.objects.remove = async (object) => {
+      if (++removals === 3) throw new StatusError("UNAVAILABLE", "the bucket does not answer");
+      await remove(object);
+    };
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    expect(await objectsOf(world, vault)).toEqual(files);
   });
 
   it("is whole although the bucket keeps its segments, which go with the backup", async () => {

@@ -2,6 +2,7 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import type { ScanMark } from "../../shared/pipeline/ports.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import type { RdbRecord } from "../../shared/rdb/entry.ts";
+import type { Stretch } from "../../shared/rdb/reader.ts";
 import { records } from "../../shared/rdb/records.ts";
 import { calm, instanceAt, valkey } from "./fixture.ts";
 
@@ -45,10 +46,10 @@ export async function scanInPieces(instance: Instance, askedCount: number): Prom
   return pieces;
 }
 
-/** The records of a file, by database and key; throws for a key that comes twice. */
-export async function recordsOf(file: Uint8Array): Promise<Map<string, RdbRecord>> {
+/** The records of a file, or of a stretch of one, by database and key; throws for a key that comes twice. */
+export async function recordsOf(file: Uint8Array, stretch?: Stretch): Promise<Map<string, RdbRecord>> {
   const found = new Map<string, RdbRecord>();
-  for await (const entries of records([file]))
+  for await (const entries of records([file], { stretch }))
     for (const entry of entries) {
       if (entry.kind !== "record") continue;
       const name = `${entry.db}/${Buffer.from(entry.key).toString()}`;

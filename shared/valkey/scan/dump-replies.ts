@@ -15,6 +15,8 @@ export class DumpReplies extends Expected {
   readonly last: number;
   /** Bytes of the values so far. */
   valueBytes = 0;
+  /** Where the last of them ends in the file, once all have come: what was asked for later may stand behind it by then. */
+  endOffset = 0;
   readonly #out: RdbStream;
   readonly #rdbVersion: number;
   #index: number;
@@ -97,7 +99,9 @@ export class DumpReplies extends Expected {
 
   #next(): void {
     this.#index++;
-    this.isDone = this.#index === this.last;
+    if (this.#index < this.last) return;
+    this.isDone = true;
+    this.endOffset = this.#out.offset;
   }
 }
 

@@ -40,6 +40,7 @@ interface Waiting {
 interface Asked {
   replies: DumpReplies;
   count: number;
+  slot: number;
   sentAt: number;
   /** Of the last keys of a call: where that ended, and how many keys it named. */
   call: { end: Position; keys: number } | undefined;
@@ -56,6 +57,8 @@ export class Dumping {
   #waitingKeys = 0;
   readonly #asked: Asked[] = [];
   #askedKeys = 0;
+  /** The slot whose values came last; 0 where all keys share one table. */
+  #knownSlot: number | undefined;
   /** Where the last call that was answered ended. */
   #at: { cursor: string; end: Position } | undefined;
 
@@ -103,9 +106,19 @@ export class Dumping {
     }
     const now = performance.now();
     if (this.#askedKeys <= limit / 2 && pace.waitMs(now) === 0)
-      while (this.#waitingKeys > 0 && this.#askedKeys < limit)
-        commands.push(this.#askForKeys(limit - this.#askedKeys, now));
+      while (this.#askedKeys < limit && this.#mayAsk()) commands.push(this.#askForKeys(limit - this.#askedKeys, now));
     if (commands.length > 0) session.send(Buffer.concat(commands));
+  }
+
+  /**
+   * Values of one table are of a kind, those of the next one may be of another: of a database, and of a slot, one transaction alone is
+   * on its way until its values have come.
+   */
+  #mayAsk(): boolean {
+    const [waiting] = this.#waiting;
+    if (waiting === undefined) return false;
+    const slot = waiting.slots?.[waiting.next] ?? 0;
+    return slot === this.#knownSlot || slot !== this.#asked.at(-1)?.slot;
   }
 
   #askForKeys(most: number, now: number): Uint8Array {
@@ -118,7 +131,7 @@ export class Dumping {
     const isWhole = last === keys.count;
     const replies = new DumpReplies(keys, first, last, file);
     const call = isWhole ? { end: waiting.end, keys: keys.count } : undefined;
-    this.#asked.push({ replies, count, sentAt: now, call });
+    this.#asked.push({ replies, count, slot: slots?.[first] ?? 0, sentAt: now, call });
     session.expect(replies);
     waiting.next = last;
     if (isWhole) this.#waiting.shift();
@@ -130,7 +143,7 @@ export class Dumping {
 
   /** Takes note of what has come. */
   #settle(): void {
-    const { walk, pace, checkpoints, file, isCluster } = this.#options;
+    const { walk, pace, checkpoints, isCluster } = this.#options;
     if (this.#scanning?.isDone) {
       const { keys, cursor, end } = walk.take(this.#scanning);
       this.#scanning = undefined;
@@ -142,8 +155,9 @@ export class Dumping {
     for (let head = this.#asked[0]; head?.replies.isDone; head = this.#asked[0]) {
       this.#asked.shift();
       this.#askedKeys -= head.count;
+      this.#knownSlot = head.slot;
       pace.received(head.count, head.replies.valueBytes, head.sentAt, now);
-      if (head.call !== undefined) checkpoints.reached(head.call.end, head.call.keys, file.out.offset);
+      if (head.call !== undefined) checkpoints.reached(head.call.end, head.call.keys, head.replies.endOffset);
     }
   }
 }
