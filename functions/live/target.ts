@@ -13,6 +13,9 @@ const confirmedFor = 6_000;
 /** So many keys make a group: one has to be done well within a delivery. */
 export const groupSize = (keysPerSecond = keysAtOnce): number => Math.min(keysAtOnce, groupSeconds * keysPerSecond);
 
+/** Each round counts its attempts anew: one of a later round comes after all of an earlier one. */
+export const epochOf = (round: number, epoch: number): number => round * 1_000 + epoch;
+
 /** The keys of a live instance, asked and written no faster than it was said. */
 export interface LiveTarget {
   /** One for each key, in their order; `undefined`: it is not there. */
@@ -77,8 +80,9 @@ export function liveTarget(
       const outcomes: Exchanged[] = [];
       const confirm = async (): Promise<void> => {
         if (clock.monotonic() - confirmed < confirmedFor) return;
+        const asked = clock.monotonic();
         await options.confirm();
-        confirmed = clock.monotonic();
+        confirmed = asked;
       };
       for await (const { slice } of paced(exchanges))
         outcomes.push(...(await valkey.exchange(instance, slice, { ...options, confirm }, signal)));
