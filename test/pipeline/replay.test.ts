@@ -292,6 +292,30 @@ describe("a restore of an AOF", () => {
     expect(ended).toEqual([true]);
   });
 
+  it("takes commands of an earlier attempt that come late for no damage of its base", async () => {
+    const world = await withFiles({ "a.aof": Buffer.concat([preamble(3), log("INCR n", "INCR n")]) });
+    const { valkey } = world.ports;
+    const { beginReplay, describe: plain } = valkey;
+    let late: (() => Promise<void>) | undefined;
+    valkey.beginReplay = async (instance, replayer, signal) => {
+      late = async () => {
+        const read = async function* () {
+          yield log("INCR n");
+        };
+        const range = { startOffset: preamble(3).length, endOffset: preamble(3).length + log("INCR n").length };
+        await valkey.replay(instance, [{ ...range, read }], { ...replayer, confirm: async () => undefined }, signal);
+      };
+      return await beginReplay(instance, replayer, signal);
+    };
+    valkey.describe = async (instance, signal) => {
+      await late?.();
+      late = undefined;
+      return await plain(instance, signal);
+    };
+    expect((await restored(world, "a.aof")).error).toBeUndefined();
+    expect(holdings(world)["0 n"]).toBe("2");
+  });
+
   it("tells its target whether expiry has to be suspended yet", async () => {
     const told: (boolean | undefined)[] = [];
     for (const command of ["PEXPIREAT a 1700000000000", "SET b 1"]) {
