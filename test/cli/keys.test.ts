@@ -81,6 +81,7 @@ describe("restores create --keys --into-live", () => {
     ["--strict --to=copy", /--strict is about an AOF, and a backup holds none/],
     ["--keys=a* --into-live --max-parallel-loads=2 --to=copy", /--max-parallel-loads is of no use/],
     ["--keys= --into-live --to=copy", /--keys: malformed pattern of 0 bytes/],
+    ["--keys=\uFFFD* --into-live --to=copy", /--keys: a pattern is UTF-8; \? stands for any other byte/],
     ["--keys=a* --into-live --db=x --to=copy", /--db: malformed number "x"/],
     ["--keys=a* --into-live --db=-1 --to=copy", /--db/],
     [

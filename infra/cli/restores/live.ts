@@ -36,6 +36,8 @@ export const liveFlags = {
     value: "PATTERN",
     help: "only the keys that this takes, as KEYS has it: user:42:*; with --into-live",
     read(text) {
+      // Node puts this in place of bytes that are no UTF-8: it would be looked for, and never found.
+      if (text.includes("\uFFFD")) throw invalid("a pattern is UTF-8; ? stands for any other byte");
       keyPattern(text);
       return text;
     },
