@@ -285,6 +285,34 @@ describe("a restore of single keys", () => {
     expect([...epochs].filter((epoch) => epoch.startsWith("restore-")).length).toBeGreaterThan(1);
   });
 
+  it("touches no more keys in any second than it was allowed, its undo too", async () => {
+    const many = Array.from({ length: 170 }, (_, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(
+      many,
+      many.slice(0, 70).map(({ name }) => ({ name, text: "live" })),
+    );
+    const touched: { time: number; keys: number }[] = [];
+    const note = (keys: number) => touched.push({ time: world.clock.monotonic(), keys });
+    const { dump, exchange } = world.ports.valkey;
+    world.ports.valkey.dump = (...args) => {
+      note(args[2].length);
+      return dump(...args);
+    };
+    world.ports.valkey.exchange = async (...args) => {
+      await world.clock.sleep(300);
+      note(args[1].length);
+      return await exchange(...args);
+    };
+    const request = { conflictPolicy: "REPLACE" as const, maxKeysPerSecond: 50, execute: true };
+    const operation = await askKeys(world, "many:*", request);
+    await undo(world, operation, { maxKeysPerSecond: 50 });
+    expect(touched.reduce((sum, { keys }) => sum + keys, 0)).toBeGreaterThan(500);
+    for (const { time } of touched) {
+      const within = touched.filter((other) => other.time >= time && other.time < time + 1_000);
+      expect(within.reduce((sum, { keys }) => sum + keys, 0)).toBeLessThanOrEqual(50);
+    }
+  });
+
   it.each([
     ["twice at once", { isTwice: true }],
     ["once in vain", { isForgetful: true }],
