@@ -31,6 +31,9 @@ export const undo = step<"undo.v1.requested", Round>({
   on: "undo.v1.requested",
 
   async admit({ data: { restore, execute = false } }, change) {
+    const { after } = change.operation.request.data as EventMap["undo.v1.requested"];
+    if (after !== undefined)
+      throw new StatusError("INVALID_ARGUMENT", "an undo is asked for without `after`, or it would leave groups out");
     const asked = undoable(await change.read<Operation>(restore), restore, change.now);
     const { instance } = asked.request.data as EventMap["selection.v1.requested"];
     const found = await change.read<Instance>(instanceName(instance));

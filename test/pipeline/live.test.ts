@@ -504,6 +504,13 @@ describe("an undo", () => {
     expect(heldBy(world)).toEqual(before);
   });
 
+  it("that would leave groups of keys out is refused", async () => {
+    const before = heldBy(world);
+    const after = { round: 1, group: `000-${"0".repeat(15)}` };
+    expect((await undo(world, operation, { after })).error?.code).toBe("INVALID_ARGUMENT");
+    expect(heldBy(world)).toEqual(before);
+  });
+
   it("fails where the file lacks a key that is to be put back", async () => {
     const { read } = world.ports.objects;
     world.ports.objects.read = (found, ...rest) =>
