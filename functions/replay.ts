@@ -1,11 +1,19 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import { compare, compareFiles } from "../shared/backup/comparison.ts";
+import { later } from "../shared/backup/duration.ts";
+import { parseInstanceName } from "../shared/backup/name.ts";
 import type { Operation, ReplayFile, RestorePlan } from "../shared/backup/operation.ts";
 import { tornTails } from "../shared/backup/replay.ts";
-import { StatusError } from "../shared/error.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
+import type { Change } from "../shared/pipeline/change.ts";
 import type { Ports, Replayer, ReplayLog, ReplayMark, Server } from "../shared/pipeline/ports.ts";
+import { Postponed } from "../shared/pipeline/postpone.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
+import { takeTarget } from "../shared/pipeline/take-target.ts";
 import { beginParts } from "./after-parts.ts";
+
+/** When a target that is in use is looked at again, in seconds. */
+const patience = 60;
 
 type ReplayWork = Work<"replay.v1.requested">;
 
@@ -17,11 +25,16 @@ type ReplayWork = Work<"replay.v1.requested">;
 export const replay = step<"replay.v1.requested", number>({
   on: "replay.v1.requested",
   goesOn: true,
+  isUnattended: (request) => (request as Partial<ReplayWork["data"]>).phase === "ABANDON",
+
+  async admit({ data: { instance, phase } }, change) {
+    if (phase === "ABANDON") await takeOnceFree(change, instance);
+  },
 
   async run(work, ports, signal) {
-    const { instance, phase } = work.data;
+    const { instance, phase, operation = work.operation } = work.data;
     const [request, target] = await Promise.all([
-      ports.store.get<Operation>(work.operation),
+      ports.store.get<Operation>(operation),
       ports.store.get<Instance>(instance),
     ]);
     const plan = request?.data.plan;
@@ -29,12 +42,13 @@ export const replay = step<"replay.v1.requested", number>({
       throw new StatusError("NOT_FOUND", `${instance} or the plan of ${work.operation} is gone`);
     if (phase === "BEGIN") await begin(work, target.data, plan, ports, signal);
     if (phase === "RUN") await carryOut(work, target.data, plan, ports, signal);
-    if (phase !== "END") return 0;
+    if (phase !== "END" && phase !== "ABANDON") return 0;
     await ports.valkey.endReplay(target.data, replayerOf(work), signal);
     return keysIn(await ports.valkey.describe(target.data, signal));
   },
 
-  async commit({ data: { instance, phase } }, keys, change) {
+  async commit({ data: { instance, phase, operation } }, keys, change) {
+    if (operation !== undefined) return await change.end({ response: { instance, abandoned: operation } });
     const { plan } = change.operation;
     if (plan === undefined) throw new StatusError("ABORTED", `${change.operation.name} has no plan`);
     if (phase === "BEGIN") return beginParts(change, instance, plan);
@@ -44,11 +58,24 @@ export const replay = step<"replay.v1.requested", number>({
   },
 });
 
+/**
+ * Takes a target for as long as it takes to let its keys expire again. Where somebody else has begun to write there, who may have
+ * suspended expiry for good reason, that waits.
+ */
+async function takeOnceFree(change: Change, instance: string): Promise<void> {
+  try {
+    await takeTarget(change, parseInstanceName(instance));
+  } catch (error) {
+    if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
+    throw new Postponed(later(change.now, patience), asStatusError(error).message);
+  }
+}
+
 /** Each phase counts its attempts anew: one of a later phase comes after all of an earlier one. */
-const firstEpochs = { BEGIN: 0, RUN: 1_000_000, END: 2_000_000 };
+const firstEpochs = { BEGIN: 0, RUN: 1_000_000, END: 2_000_000, ABANDON: 3_000_000 };
 
 const replayerOf = (work: ReplayWork): Replayer => ({
-  operation: work.operation.slice("operations/".length),
+  operation: (work.data.operation ?? work.operation).slice("operations/".length),
   epoch: firstEpochs[work.data.phase] + work.epoch,
   confirm: () => work.renew(),
 });
@@ -71,21 +98,26 @@ async function carryOut(
 ): Promise<void> {
   const { replays = [] } = plan;
   const replayer = replayerOf(work);
-  const mark = await valkey.replayMark(target, replayer.operation, signal);
-  if (mark?.log === 0) await compareBase(plan, await valkey.describe(target, signal), target.name);
+  const hasBegun = async () => (await valkey.replayMark(target, replayer.operation, signal))?.log !== 0;
+  if (!(await hasBegun())) {
+    const found = await valkey.describe(target, signal);
+    // What an earlier attempt had sent may have been carried out only now: that one has compared.
+    if (!(await hasBegun())) compareBase(plan, found, target.name);
+  }
   const totalBytes = replays.reduce((sum, log) => sum + log.endOffset - log.startOffset, 0);
   const logs = replays.map(
     (log): ReplayLog => ({ ...log, read: (range, reading) => objects.read(log, range, reading) }),
   );
   const options = {
     ...replayer,
+    isSuspended: plan.target.suspendsExpiry === true && [...plan.files, ...replays].some(({ expires }) => expires > 0),
     onProgress: (at: ReplayMark) => work.progress(doneBytes(replays, at), totalBytes),
   };
   await valkey.replay(target, logs, options, signal);
 }
 
 /** Before the first command the target holds exactly the base, and the mark. */
-async function compareBase(plan: RestorePlan, found: Server, name: string): Promise<void> {
+function compareBase(plan: RestorePlan, found: Server, name: string): void {
   const { keys = 1, expires = 0 } = found.databases["0"] ?? {};
   const { "0": _, ...others } = found.databases;
   const databases = keys > 1 ? { ...others, "0": { keys: keys - 1, expires } } : others;

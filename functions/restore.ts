@@ -112,6 +112,7 @@ async function conclude(change: Change, instanceId: string, { checks, plan }: Ex
   }
   if (isDry) return await change.end({ response: { instance, checks: checks.length } });
   change.operation.plan = plan;
-  if (plan.replays === undefined) beginParts(change, instance, plan);
-  else change.ask("replay.v1.requested", { instance, phase: "BEGIN" }, "begin");
+  if (plan.replays === undefined) return beginParts(change, instance, plan);
+  change.hold({ kind: "replay", path: instance });
+  change.ask("replay.v1.requested", { instance, phase: "BEGIN" }, "begin");
 }

@@ -9,7 +9,7 @@ import { once } from "../../shared/pipeline/stream.ts";
 import type { Format } from "../../shared/rdb/header.ts";
 import { type Group, wantedOf } from "./matches.ts";
 import { type Course, courseOf, eachGroup, isAtEnd } from "./progress.ts";
-import { type LiveTarget, liveTarget } from "./target.ts";
+import { epochOf, type LiveTarget, liveTarget } from "./target.ts";
 import { existingList, type Intent, resultOf, type UndoPlace, writeList } from "./undo-file.ts";
 
 /** What one round came to. */
@@ -85,7 +85,7 @@ async function writeGroup(group: Group, place: UndoPlace, writing: Writing): Pro
       `gs://${place.bucket}/${place.list} tells of another group of keys; ${undoAdvice(work)}, and ask for them again`,
     );
   const { written, ...counts } = await write(undo, wanted, earlier !== undefined, writing);
-  const merged = { ...counts, expired, skipped: undo.skipped, identical: undo.identical };
+  const merged = { ...counts, expired, skipped: undo.skipped, identical: undo.identical + counts.identical };
   if (undo.entries.length > 0) await keepResult({ merged, written }, place, objects, signal);
   return merged;
 }
@@ -120,8 +120,8 @@ async function write(
   wanted: readonly { key: Uint8Array; record: KeyRecord }[],
   isAgain: boolean,
   { selection, target, work, ports }: Writing,
-): Promise<Pick<Merged, "created" | "replaced" | "changed"> & Pick<UndoResult, "written">> {
-  const counts = { created: 0, replaced: 0, changed: 0 };
+): Promise<Pick<Merged, "created" | "replaced" | "changed" | "identical"> & Pick<UndoResult, "written">> {
+  const counts = { created: 0, replaced: 0, changed: 0, identical: 0 };
   const records = new Map(wanted.map(({ key, record }) => [hex(key), record]));
   const exchanges = entries.map(({ key, old, new: wanted }) => {
     return { key, from: old, to: records.get(hex(key)), new: wanted };
@@ -129,11 +129,16 @@ async function write(
   // One whose time has come since the list was written is not restored; an earlier attempt may have done so in time.
   const due = exchanges.filter(({ to }) => to !== undefined);
   const operation = work.operation.slice("operations/".length);
-  const attempt = { operation, part: 0, epoch: work.epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
+  const epoch = epochOf(work.data.round, work.epoch);
+  const attempt = { operation, part: 0, epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
   const results = due.length === 0 ? [] : await target.exchange(due, { ...attempt, database: selection.database });
   const written = exchanges.map((one) => {
     const result = one.to === undefined ? undefined : results.shift();
     if (result === undefined) return one.new;
+    if (result.outcome === "ALREADY" && !isAgain) {
+      counts.identical++; // somebody else wrote the same first: it is not ours to take back
+      return null;
+    }
     counts[result.outcome === "CHANGED" ? "changed" : one.from === undefined ? "created" : "replaced"]++;
     // What an earlier attempt wrote, and the server laid down in another way, is not known again: it may be ours.
     if (result.outcome === "CHANGED") return isAgain ? one.new : null;

@@ -1,5 +1,6 @@
 import { isSameState, type KeyState } from "../../shared/backup/selection.ts";
 import type { UndoEntry, UndoList } from "../../shared/backup/undo-list.ts";
+import { StatusError } from "../../shared/error.ts";
 import type { Exchange, KeyRecord, Ports } from "../../shared/pipeline/ports.ts";
 import type { RdbRecord } from "../../shared/rdb/entry.ts";
 import { records } from "../../shared/rdb/records.ts";
@@ -73,6 +74,7 @@ export async function* exchangesOf(
   for await (const batch of records(ports.objects.read(file, {}, signal)))
     for (const record of batch) {
       const entry = record.kind === "record" ? stays.get(hex(record.key)) : undefined;
+      if (entry !== undefined) stays.delete(hex(entry.key));
       if (record.kind !== "record" || entry?.old === undefined) continue;
       const held = record.value && Uint8Array.from(record.value);
       const read = (range: { start: number; end: number }, reading: AbortSignal) =>
@@ -85,6 +87,11 @@ export async function* exchangesOf(
       bytes = 0;
     }
   if (some.length > 0) yield some;
+  if (stays.size > 0)
+    throw new StatusError(
+      "DATA_LOSS",
+      `gs://${file.bucket}/${file.object} lacks ${stays.size} of the keys to put back`,
+    );
 }
 
 function recordOf(

@@ -2,6 +2,7 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import type { KeyState } from "../../shared/backup/selection.ts";
 import type { DumpPiece, Exchange, Exchanged, ExchangeOptions, Ports } from "../../shared/pipeline/ports.ts";
 import { ValueDigest } from "../../shared/rdb/value-digest.ts";
+import { paceOf } from "./pace.ts";
 
 /** Keys that one call asks for or writes at most, and over how many seconds a group may stretch under a rate limit. */
 const keysAtOnce = 1000;
@@ -13,6 +14,9 @@ const confirmedFor = 6_000;
 /** So many keys make a group: one has to be done well within a delivery. */
 export const groupSize = (keysPerSecond = keysAtOnce): number => Math.min(keysAtOnce, groupSeconds * keysPerSecond);
 
+/** Each round counts its attempts anew: one of a later round comes after all of an earlier one. */
+export const epochOf = (round: number, epoch: number): number => round * 1_000 + epoch;
+
 /** The keys of a live instance, asked and written no faster than it was said. */
 export interface LiveTarget {
   /** One for each key, in their order; `undefined`: it is not there. */
@@ -22,7 +26,7 @@ export interface LiveTarget {
   exchange(exchanges: readonly Exchange[], options: ExchangeOptions): Promise<Exchanged[]>;
 }
 
-/** `keysPerSecond`: looks and writes together, and no more than one second's worth at once. */
+/** `keysPerSecond`: looks and writes together, in any second. */
 export function liveTarget(
   instance: Instance,
   database: number,
@@ -30,18 +34,16 @@ export function liveTarget(
   { valkey, clock }: Ports,
   signal: AbortSignal,
 ): LiveTarget {
-  const bite = Math.min(keysAtOnce, keysPerSecond ?? keysAtOnce);
-  let free = clock.monotonic();
+  const pace = paceOf(keysPerSecond, keysAtOnce, clock, signal);
   let confirmed = Number.NEGATIVE_INFINITY;
 
   /** Slices of what is to be done, each in its time. */
   async function* paced<T>(all: readonly T[]): AsyncGenerator<{ slice: T[]; start: number }> {
-    for (let start = 0; start < all.length; start += bite) {
-      const wait = free - clock.monotonic();
-      if (wait > 0) await clock.sleep(wait, signal);
-      const slice = all.slice(start, start + bite);
-      if (keysPerSecond !== undefined) free = Math.max(free, clock.monotonic()) + (slice.length / keysPerSecond) * 1000;
+    for (let start = 0; start < all.length; start += pace.bite) {
+      const slice = all.slice(start, start + pace.bite);
+      await pace.take(slice.length);
       yield { slice, start };
+      pace.taken(slice.length);
     }
   }
 
@@ -77,8 +79,9 @@ export function liveTarget(
       const outcomes: Exchanged[] = [];
       const confirm = async (): Promise<void> => {
         if (clock.monotonic() - confirmed < confirmedFor) return;
+        const asked = clock.monotonic();
         await options.confirm();
-        confirmed = clock.monotonic();
+        confirmed = asked;
       };
       for await (const { slice } of paced(exchanges))
         outcomes.push(...(await valkey.exchange(instance, slice, { ...options, confirm }, signal)));

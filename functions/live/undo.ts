@@ -11,11 +11,14 @@ import type { Exchange, ExchangeOptions, ObjectInfo, Objects, Ports } from "../.
 import { step, type Work } from "../../shared/pipeline/step.ts";
 import { assertFree, takeTarget } from "../../shared/pipeline/take-target.ts";
 import { exchangesOf, foreseen, nothing, plus, type Undone } from "./reversal.ts";
-import { type LiveTarget, liveTarget } from "./target.ts";
+import { epochOf, type LiveTarget, liveTarget } from "./target.ts";
 import { readList, resultOf } from "./undo-file.ts";
 
 /** How long one message goes on, in milliseconds. */
 const roundTime = 180_000;
+
+/** For so many milliseconds after its end a restore that was ended from outside may still begin to write: longer than `confirmedFor`. */
+const unsettledFor = 10_000;
 
 interface Round {
   undone: Undone;
@@ -28,6 +31,9 @@ export const undo = step<"undo.v1.requested", Round>({
   on: "undo.v1.requested",
 
   async admit({ data: { restore, execute = false } }, change) {
+    const { after } = change.operation.request.data as EventMap["undo.v1.requested"];
+    if (after !== undefined)
+      throw new StatusError("INVALID_ARGUMENT", "an undo is asked for without `after`, or it would leave groups out");
     const asked = undoable(await change.read<Operation>(restore), restore, change.now);
     const { instance } = asked.request.data as EventMap["selection.v1.requested"];
     const found = await change.read<Instance>(instanceName(instance));
@@ -49,6 +55,7 @@ export const undo = step<"undo.v1.requested", Round>({
     const database = asked?.selection?.database;
     if (found === undefined || database === undefined) throw new StatusError("NOT_FOUND", `${restore} is gone`);
     const target = liveTarget(found, database, maxKeysPerSecond, ports, signal);
+    await settled(asked, ports, signal);
     const lists = await listsOf(restore, ports);
     const left = after === undefined ? lists : lists.filter((list) => groupOf(list) < after.group);
     const started = ports.clock.monotonic();
@@ -75,6 +82,13 @@ export const undo = step<"undo.v1.requested", Round>({
     change.ask("undo.v1.requested", { ...data, after: { round, group: last } }, round);
   },
 });
+
+/** What whoever was at it when it was cancelled has begun is to be found, and will be cut off, from now on. */
+async function settled(asked: Operation | undefined, { clock }: Ports, signal: AbortSignal): Promise<void> {
+  if (asked?.error === undefined || asked.endTime === undefined) return;
+  const wait = Date.parse(asked.endTime) + unsettledFor - clock.now();
+  if (wait > 0) await clock.sleep(wait, signal);
+}
 
 /** The restore, if it is one that can be undone now. */
 function undoable(found: Operation | undefined, name: string, now: string): Operation {
@@ -124,7 +138,8 @@ async function undoGroup(
 ): Promise<Undone> {
   if (work.data.execute !== true) return await foreseen(list, target, ports.clock.now(), work.data.force ?? false);
   const operation = work.operation.slice("operations/".length);
-  const attempt = { operation, part: 0, epoch: work.epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
+  const epoch = epochOf(work.data.after?.round ?? 0, work.epoch);
+  const attempt = { operation, part: 0, epoch, confirm: () => work.renew(), now: () => ports.clock.now() };
   let undone = nothing;
   for await (const exchanges of exchangesOf(list, work.data.force ?? false, ports, signal))
     undone = plus(undone, await exchanged(exchanges, { ...attempt, database }, target));

@@ -8,11 +8,18 @@ export interface AofFile extends AofVerdict {
   type: "BASE" | "INCREMENT";
 }
 
-/** The files that a manifest names, in the order in which a server loads them. */
-export const partsOf = ({ base, increments }: AofManifest): Pick<AofFile, "fileName" | "type">[] => [
-  ...(base === undefined ? [] : [{ fileName: base.fileName, type: "BASE" as const }]),
-  ...increments.map(({ fileName }) => ({ fileName, type: "INCREMENT" as const })),
-];
+/** The files that a manifest names, in the order in which a server loads them. FAILED_PRECONDITION: there are none. */
+export function partsOf({ base, increments }: AofManifest): Pick<AofFile, "fileName" | "type">[] {
+  if (base === undefined && increments.length === 0)
+    throw new StatusError(
+      "FAILED_PRECONDITION",
+      "the manifest names no base and no increment: there is nothing in this AOF",
+    );
+  return [
+    ...(base === undefined ? [] : [{ fileName: base.fileName, type: "BASE" as const }]),
+    ...increments.map(({ fileName }) => ({ fileName, type: "INCREMENT" as const })),
+  ];
+}
 
 /**
  * Reads every file that a manifest names, in the order in which a server loads them. `open` gives a file's bytes, by its name.

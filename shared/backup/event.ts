@@ -237,9 +237,18 @@ export const events = {
   "part.v1.requested": z.strictObject({ instance, part: z.int().min(0).max(9999) }),
   /**
    * Replay the commands of an AOF: BEGIN marks the target, before anything is loaded; RUN carries them out, once the files are
-   * loaded; END takes the mark away.
+   * loaded; END takes the mark away, and ABANDON that of an Operation which has ended before it came to that.
    */
-  "replay.v1.requested": z.strictObject({ instance, phase: z.enum(["BEGIN", "RUN", "END"]) }),
+  "replay.v1.requested": z
+    .strictObject({
+      instance,
+      phase: z.enum(["BEGIN", "RUN", "END", "ABANDON"]),
+      operation: checkedText(parseOperationName).optional(),
+    })
+    .refine(({ phase, operation }) => (phase === "ABANDON") === (operation !== undefined), {
+      message: "ABANDON names an operation, and nothing else does",
+      path: ["operation"],
+    }),
   /** Compare a restored instance with what was to be loaded. */
   "verification.v1.requested": z.strictObject({ instance }),
   /** An instance was registered, changed or deleted: bring its Cloud Scheduler job in line. */

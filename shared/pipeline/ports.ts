@@ -393,6 +393,8 @@ export interface ReplayMark {
 export type Replayer = Pick<LoadOptions, "operation" | "epoch" | "confirm">;
 
 export interface ReplayOptions extends Replayer {
+  /** Expiry was suspended when it began, and matters: a target that suspends it no longer may have lost keys, which is DATA_LOSS. */
+  isSuspended?: boolean;
   /** Rises; once for each batch that was carried out. */
   onProgress?: (mark: ReplayMark) => void;
 }

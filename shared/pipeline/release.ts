@@ -8,7 +8,7 @@ const secondLook = 3600;
 
 /**
  * Gives back, in the commit that ends an Operation, what it holds. If it failed, a backup in the making is taken back
- * and the removal of its objects is asked for, now and once more later.
+ * and the removal of its objects is asked for, now and once more later; a target that suspends expiry is let go.
  */
 export async function release(change: Change, hasFailed: boolean): Promise<void> {
   for (const hold of change.operation.holds) await releaseOne(change, hold, hasFailed);
@@ -33,6 +33,11 @@ async function releaseOne(change: Change, hold: Hold, hasFailed: boolean): Promi
       const backup = await change.read<Backup>(hold.path);
       if (!backup?.pins.includes(name)) return;
       return change.put(hold.path, { ...backup, pins: backup.pins.filter((pin) => pin !== name) });
+    }
+    case "replay": {
+      if (!hasFailed) return;
+      const data = { instance: hold.path, phase: "ABANDON" as const, operation: name };
+      return await change.request("replay.v1.requested", data, `${name} abandoned`);
     }
     case "draft": {
       if (!hasFailed) return;

@@ -4,7 +4,7 @@ import type { Magic } from "../rdb/family.ts";
 import { payloadExtraBytes, payloadFooterBytes } from "../rdb/payload.ts";
 import type { Address } from "./address.ts";
 import { Conversation, Refusal } from "./conversation.ts";
-import { keyFailure, keysByNode } from "./key-node.ts";
+import { keyFailure, keysByNode, selectDatabase } from "./key-node.ts";
 import { Link } from "./link.ts";
 import { type LoadTarget, serverAt } from "./load-target.ts";
 import { command } from "./resp.ts";
@@ -27,7 +27,7 @@ export async function* dump(
     const { magic } = dumpFormat(serverAt(target, address));
     const link = await Link.open(address, signal, { slabBytes: SLAB_BYTES });
     try {
-      if (database !== 0) await link.ask("SELECT", `${database}`);
+      await selectDatabase(link, address, database);
       const talk = new Conversation(link, address);
       for (let start = 0; start < items.length; start += AHEAD) {
         const some = items.slice(start, start + AHEAD);

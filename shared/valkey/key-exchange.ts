@@ -8,7 +8,7 @@ import type { Address } from "./address.ts";
 import { Conversation, Refusal, type Reply } from "./conversation.ts";
 import { type FencedNode, fence } from "./fence.ts";
 import { answered, lookAt } from "./key-dump.ts";
-import { type KeysOfNode, keyFailure, keysByNode } from "./key-node.ts";
+import { type KeysOfNode, keyFailure, keysByNode, selectDatabase } from "./key-node.ts";
 import { restoreInPieces } from "./large-record.ts";
 import { Link } from "./link.ts";
 import { loadFailure } from "./load-failure.ts";
@@ -44,7 +44,7 @@ export async function exchange(
       opened.push({ address, items, link: await Link.open(address, signal, { slabBytes: SLAB_BYTES }) });
     await fence(opened, options, signal);
     await sideBySide(opened, async ({ address, items, link }) => {
-      if (options.database !== 0) await link.ask("SELECT", `${options.database}`);
+      await selectDatabase(link, address, options.database);
       const exchanger = new Exchanger(link, address, serverAt(target, address), options, signal);
       for (const some of transactionsOf(items, target.owners !== undefined))
         for (const [at, result] of (await exchanger.make(some)).entries()) results[some[at]?.index ?? 0] = result;

@@ -1,6 +1,7 @@
 import { StatusError } from "../error.ts";
 import type { Address } from "./address.ts";
 import { replyFailure } from "./failure.ts";
+import type { Link } from "./link.ts";
 import type { LoadTarget } from "./load-target.ts";
 import { slotOf } from "./slot.ts";
 
@@ -29,4 +30,14 @@ export function keyFailure(address: Address, name: string, text: string): Status
   if (!/^(MOVED|ASK|TRYAGAIN|CROSSSLOT) /.test(text)) return replyFailure(address, name, text);
   const message = `slots are moving at ${address.endpoint}: ${name} is tried again once they have arrived`;
   return new StatusError("UNAVAILABLE", message);
+}
+
+/** Goes to the database that the keys are in. FAILED_PRECONDITION: the server has none of that number. */
+export async function selectDatabase(link: Link, { endpoint }: Address, database: number): Promise<void> {
+  if (database === 0) return;
+  await link.ask("SELECT", `${database}`).catch((error: unknown) => {
+    if (!(error instanceof StatusError) || error.code !== "UNKNOWN") throw error;
+    const message = `${endpoint} has no database ${database}: raise \`databases\` there, or restore into a server without cluster mode`;
+    throw new StatusError("FAILED_PRECONDITION", message, { cause: error });
+  });
 }

@@ -52,17 +52,6 @@ export async function endReplay(address: Address, replayer: Replayer, signal: Ab
   });
 }
 
-/** How long putting things back may hold up an error. */
-const resumeMs = 1_000;
-
-/** Lets keys expire again where a replay has failed for good; where nobody answers, the server forgets it when it starts anew. */
-export async function resumeExpiry(address: Address): Promise<void> {
-  const resumed = withClient(address, AbortSignal.timeout(resumeMs), (ask) =>
-    ask("CONFIG", "SET", "import-mode", "no"),
-  );
-  await resumed.catch(() => undefined);
-}
-
 /** How far the replay has come; `undefined`: there is no mark. */
 export async function replayMark(
   address: Address,

@@ -5,7 +5,7 @@ import type { Address } from "./address.ts";
 import type { BatchError } from "./batch-replies.ts";
 import { replyFailure } from "./failure.ts";
 import { withReplayLink } from "./replay-link.ts";
-import { encodeMark, markKey, replayMark, resumeExpiry } from "./replay-mark.ts";
+import { encodeMark, markKey, replayMark } from "./replay-mark.ts";
 import { ReplayPipe } from "./replay-pipe.ts";
 import { command } from "./resp.ts";
 
@@ -31,24 +31,24 @@ export async function replay(
     const mark = await replayMark(address, options.operation, signal);
     if (mark === undefined) throw lostMark(address);
     // While expiry is suspended, only whoever says that it imports sees the keys whose time has passed.
-    await link.ask("CLIENT", "IMPORT-SOURCE", "ON").catch(ignoreUnknown);
+    const isSource = await link.ask("CLIENT", "IMPORT-SOURCE", "ON").catch(ignoreUnknown);
+    if (isSource === undefined && options.isSuspended === true) throw resumed(address);
     const pipe = new ReplayPipe(link, address, {
       failure: (error, batch) => replayFailure(address, error, batch),
       onProgress: options.onProgress,
       silenceMs,
     });
     await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
-  }).catch(async (error: unknown) => {
-    // Nobody will go on, and what is there must not live for ever.
-    if (error instanceof StatusError && /^(DATA_LOSS|FAILED_PRECONDITION)$/.test(error.code))
-      await resumeExpiry(address);
-    throw error;
   });
 }
 
-/** Servers before Valkey 8.1 do not know the command; one that knows it and refuses it would hide those keys. */
-function ignoreUnknown(error: unknown): void {
+/**
+ * Servers before Valkey 8.1 do not know the command, later ones refuse it where expiry is not suspended; one that keeps it from us would
+ * hide those keys.
+ */
+function ignoreUnknown(error: unknown): undefined {
   if (!(error instanceof StatusError) || error.code !== "UNKNOWN") throw error;
+  return undefined;
 }
 
 async function sendAll(
@@ -106,6 +106,12 @@ function replayFailure(
     return new StatusError("FAILED_PRECONDITION", `${endpoint} does not know ${where}: restore into a newer server`);
   const reason = `${endpoint} answered ${code} to ${where}, which the source had carried out: empty it and restore again`;
   return new StatusError("DATA_LOSS", reason, { offset });
+}
+
+/** A server that was started anew, or has taken over from another one, suspends nothing. */
+function resumed({ endpoint }: Address): StatusError {
+  const message = `${endpoint} has let keys expire that were to be kept until the replay is over, as after a restart or a failover: empty it and restore again`;
+  return new StatusError("DATA_LOSS", message);
 }
 
 function lostMark({ endpoint }: Address): StatusError {

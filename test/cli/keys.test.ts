@@ -78,8 +78,10 @@ describe("restores create --keys --into-live", () => {
     ["--max-keys-per-second=9 --to=copy", /--max-keys-per-second is of use only with --keys/],
     ["--keys=a* --into-live --execute --dry-run --to=copy", /one of --execute and --dry-run/],
     ["--keys=a* --into-live --allow-shrink --to=copy", /--allow-shrink is of no use/],
+    ["--strict --to=copy", /--strict is about an AOF, and a backup holds none/],
     ["--keys=a* --into-live --max-parallel-loads=2 --to=copy", /--max-parallel-loads is of no use/],
     ["--keys= --into-live --to=copy", /--keys: malformed pattern of 0 bytes/],
+    ["--keys=\uFFFD* --into-live --to=copy", /--keys: a pattern is UTF-8; \? stands for any other byte/],
     ["--keys=a* --into-live --db=x --to=copy", /--db: malformed number "x"/],
     ["--keys=a* --into-live --db=-1 --to=copy", /--db/],
     [

@@ -13,6 +13,7 @@ import { StatusError } from "../../shared/error.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { check } from "../../shared/rdb/check.ts";
+import { preamble } from "../aof/files.ts";
 import {
   askKeys,
   heldBy,
@@ -228,6 +229,19 @@ describe("a restore of single keys", () => {
     expect(heldBy(world)).toMatchObject({ [`0:${secret}`]: { text: "newer" }, "0:user:42:gone": { text: "newer" } });
   });
 
+  it("does not take back a key that somebody else wrote, with the same value, between the look and the write", async () => {
+    const { create } = world.ports.objects;
+    world.ports.objects.create = async (bucket, object, ...rest) => {
+      const info = await create(bucket, object, ...rest);
+      if (isUndoList(object)) put(liveServer(world), [{ name: "user:42:gone", text: "old" }]);
+      return info;
+    };
+    const operation = await askKeys(world, "user:42:gone", { execute: true });
+    expect(operation.response).toMatchObject({ created: 0, identical: 1, changed: 0 });
+    await undo(world, operation, { force: true });
+    expect(heldBy(world)["0:user:42:gone"]?.text).toBe("old");
+  });
+
   it("under FAIL is refused where a key appears after the look, and says how to take back what was written", async () => {
     await liveServer(world).shards[0]?.clear();
     const { create } = world.ports.objects;
@@ -251,6 +265,12 @@ describe("a restore of single keys", () => {
     world = await withLive(many, some);
     const before = heldBy(world);
     const started = world.clock.monotonic();
+    const epochs = new Set<string>();
+    const { exchange } = world.ports.valkey;
+    world.ports.valkey.exchange = (instance, exchanges, options, signal) => {
+      epochs.add(`${options.operation} ${options.epoch}`);
+      return exchange(instance, exchanges, options, signal);
+    };
     const request = { conflictPolicy: "REPLACE" as const, maxKeysPerSecond: 1, execute: true };
     const operation = await askKeys(world, "many:*", request);
     expect(operation.response).toMatchObject({ matched: 100, created: 50, replaced: 50 });
@@ -261,6 +281,36 @@ describe("a restore of single keys", () => {
     const { response } = await undo(world, operation, { maxKeysPerSecond: 1 });
     expect(response).toMatchObject({ restored: 50, deleted: 50, changed: 0, already: 0 });
     expect(heldBy(world)).toEqual(before);
+    // Of each message its own: what one of an earlier round left is cut off, and holds up nobody.
+    expect([...epochs].filter((epoch) => epoch.startsWith("restore-")).length).toBeGreaterThan(1);
+  });
+
+  it("touches no more keys in any second than it was allowed, its undo too", async () => {
+    const many = Array.from({ length: 170 }, (_, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(
+      many,
+      many.slice(0, 70).map(({ name }) => ({ name, text: "live" })),
+    );
+    const touched: { time: number; keys: number }[] = [];
+    const note = (keys: number) => touched.push({ time: world.clock.monotonic(), keys });
+    const { dump, exchange } = world.ports.valkey;
+    world.ports.valkey.dump = (...args) => {
+      note(args[2].length);
+      return dump(...args);
+    };
+    world.ports.valkey.exchange = async (...args) => {
+      await world.clock.sleep(300);
+      note(args[1].length);
+      return await exchange(...args);
+    };
+    const request = { conflictPolicy: "REPLACE" as const, maxKeysPerSecond: 50, execute: true };
+    const operation = await askKeys(world, "many:*", request);
+    await undo(world, operation, { maxKeysPerSecond: 50 });
+    expect(touched.reduce((sum, { keys }) => sum + keys, 0)).toBeGreaterThan(500);
+    for (const { time } of touched) {
+      const within = touched.filter((other) => other.time >= time && other.time < time + 1_000);
+      expect(within.reduce((sum, { keys }) => sum + keys, 0)).toBeLessThanOrEqual(50);
+    }
   });
 
   it.each([
@@ -451,6 +501,42 @@ describe("an undo", () => {
     expect(cancelled.error?.code).toBe("CANCELLED");
     world.ports.valkey.exchange = exchange;
     expect((await undo(world, cancelled)).response).toMatchObject({ already: 1, changed: 0 });
+    expect(heldBy(world)).toEqual(before);
+  });
+
+  it("that would leave groups of keys out is refused", async () => {
+    const before = heldBy(world);
+    const after = { round: 1, group: `000-${"0".repeat(15)}` };
+    expect((await undo(world, operation, { after })).error?.code).toBe("INVALID_ARGUMENT");
+    expect(heldBy(world)).toEqual(before);
+  });
+
+  it("fails where the file lacks a key that is to be put back", async () => {
+    const { read } = world.ports.objects;
+    world.ports.objects.read = (found, ...rest) =>
+      /^undos\/.*\.rdb$/.test(found.object) ? once(preamble(1)) : read(found, ...rest);
+    const { error } = await undo(world, operation);
+    expect(error).toMatchObject({ code: "DATA_LOSS", message: expect.stringMatching(/lacks 1 of the keys/) });
+    expect(error?.message).not.toContain(secret);
+  });
+
+  it("of what was cancelled waits until whoever was at it can begin to write no more", async () => {
+    world = await withLive(backedUp, live);
+    const before = heldBy(world);
+    const { exchange } = world.ports.valkey;
+    let late: Promise<unknown> | undefined;
+    world.ports.valkey.exchange = async (instance, exchanges, options, signal) => {
+      await options.confirm();
+      const error = new StatusError("CANCELLED", "by hand");
+      await endOperation(world.ports, `operations/${options.operation}`, error, true);
+      const still = new AbortController().signal;
+      late = world.clock.sleep(3_000, still).then(() => exchange(instance, exchanges, options, still));
+      throw new StatusError("FAILED_PRECONDITION", `stopped: ${signal.aborted}`);
+    };
+    const cancelled = await askKeys(world, "user:42:*", request);
+    world.ports.valkey.exchange = exchange;
+    expect((await undo(world, cancelled)).response).toMatchObject({ restored: 1, deleted: 1, changed: 0 });
+    await late;
     expect(heldBy(world)).toEqual(before);
   });
 

@@ -1,12 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { Instance } from "../../shared/backup/backup.ts";
+import { timeOf } from "../../shared/backup/duration.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
+import { newOperation } from "../../shared/pipeline/identity.ts";
 import type { Replayer } from "../../shared/pipeline/ports.ts";
 import { once } from "../../shared/pipeline/stream.ts";
+import { endOperation } from "../../shared/pipeline/submit.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { log, preamble } from "../aof/files.ts";
+import { change } from "./change.ts";
 import { registered } from "./registered.ts";
 import { begun } from "./requested.ts";
 import { inbox, instanceOf, type World } from "./world.ts";
@@ -155,6 +160,12 @@ describe("a restore of an AOF", () => {
 
   it.each([
     ["a file of the manifest is missing", { "a.aof.manifest": manifest }, "a.aof.manifest", "NOT_FOUND"],
+    [
+      "the manifest names no file that counts",
+      { "a.aof.manifest": Buffer.from("file a seq 1 type h\n") },
+      "a.aof.manifest",
+      "FAILED_PRECONDITION",
+    ],
     ["the manifest is damaged", { "a.aof.manifest": Buffer.from("file\n") }, "a.aof.manifest", "DATA_LOSS"],
     [
       "an earlier file is torn",
@@ -229,6 +240,92 @@ describe("a restore of an AOF", () => {
     await restored(world, "a.aof.manifest");
     expect(epochs).toHaveLength(3);
     expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b));
+  });
+
+  it.each([
+    ["is cancelled", "load", new StatusError("CANCELLED", "by hand")],
+    ["is cancelled while it replays", "replay", new StatusError("CANCELLED", "by hand")],
+    ["fails while its base is loaded", "load", undefined],
+    ["fails while it replays", "replay", undefined],
+  ] as const)("that %s lets go of its target, where keys may expire again", async (_, at, cancelled) => {
+    const world = await withFiles(wholeFolder);
+    const { valkey } = world.ports;
+    const ended: string[] = [];
+    const { endReplay } = valkey;
+    valkey.endReplay = async (instance, replayer, signal) => {
+      await endReplay(instance, replayer, signal);
+      ended.push(`operations/${replayer.operation}`);
+    };
+    Object.assign(valkey, {
+      [at]: async (...[, , { operation }]: Parameters<typeof valkey.replay>) => {
+        if (cancelled !== undefined) await endOperation(world.ports, `operations/${operation}`, cancelled, true);
+        throw new StatusError("PERMISSION_DENIED", "not any more");
+      },
+    });
+    const { name, error } = await restored(world, "a.aof.manifest");
+    expect([error?.code, ended]).toEqual([cancelled?.code ?? "PERMISSION_DENIED", [name]]);
+    expect(Object.keys(holdings(world)).filter((key) => key.includes("valkeep"))).toEqual([]);
+    expect((await world.ports.store.get<Instance>("instances/copy"))?.data.restoring).toBeUndefined();
+  });
+
+  it("that was cancelled lets go of its target only once nobody else writes there", async () => {
+    const world = await withFiles(wholeFolder);
+    const { ports, clock } = world;
+    const { endReplay } = ports.valkey;
+    const other = newOperation("restore.v1.requested", { instance: "copy" }, "restore-other", timeOf(clock.now()));
+    await ports.store.commit([{ kind: "create", path: other.name, data: other }]);
+    let isFree = false;
+    const ended: boolean[] = [];
+    ports.valkey.endReplay = async (...args) => {
+      ended.push(isFree);
+      await endReplay(...args);
+    };
+    ports.valkey.replay = async (_, __, { operation }) => {
+      await endOperation(ports, `operations/${operation}`, new StatusError("CANCELLED", "by hand"), true);
+      await change<Instance>(world, "instances/copy", { restoring: other.name });
+      void clock.sleep(200_000).then(async () => {
+        isFree = true;
+        await change<Operation>(world, other.name, { done: true });
+      });
+    };
+    await restored(world, "a.aof.manifest");
+    expect(ended).toEqual([true]);
+  });
+
+  it("takes commands of an earlier attempt that come late for no damage of its base", async () => {
+    const world = await withFiles({ "a.aof": Buffer.concat([preamble(3), log("INCR n", "INCR n")]) });
+    const { valkey } = world.ports;
+    const { beginReplay, describe: plain } = valkey;
+    let late: (() => Promise<void>) | undefined;
+    valkey.beginReplay = async (instance, replayer, signal) => {
+      late = async () => {
+        const read = async function* () {
+          yield log("INCR n");
+        };
+        const range = { startOffset: preamble(3).length, endOffset: preamble(3).length + log("INCR n").length };
+        await valkey.replay(instance, [{ ...range, read }], { ...replayer, confirm: async () => undefined }, signal);
+      };
+      return await beginReplay(instance, replayer, signal);
+    };
+    valkey.describe = async (instance, signal) => {
+      await late?.();
+      late = undefined;
+      return await plain(instance, signal);
+    };
+    expect((await restored(world, "a.aof")).error).toBeUndefined();
+    expect(holdings(world)["0 n"]).toBe("2");
+  });
+
+  it("tells its target whether expiry has to be suspended yet", async () => {
+    const told: (boolean | undefined)[] = [];
+    for (const command of ["PEXPIREAT a 1700000000000", "SET b 1"]) {
+      const world = await withFiles({ "a.aof": log("SET a 1", command) });
+      world.ports.valkey.replay = async (_, __, { isSuspended }) => {
+        told.push(isSuspended);
+      };
+      await restored(world, "a.aof");
+    }
+    expect(told).toEqual([true, false]);
   });
 
   it("fails where the base is not as it was loaded, before the first command", async () => {

@@ -13,7 +13,7 @@ export async function requested(world: World, type: EventType, data: object): Pr
 export async function begun(world: World, type: EventType, data: object): Promise<Operation> {
   const before = new Set((await operationsOf(world)).map(({ name }) => name));
   await requested(world, type, data);
-  const found = (await operationsOf(world)).find(({ name }) => !before.has(name));
+  const found = (await operationsOf(world)).find(({ name, request }) => !before.has(name) && request.type === type);
   if (found === undefined) throw new Error("no operation was begun");
   return found;
 }

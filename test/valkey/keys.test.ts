@@ -170,6 +170,15 @@ describe("keys of a live server", () => {
     }
   });
 
+  it("of a database that the server lacks are refused, and not asked for again and again", async () => {
+    const refusal = { code: "FAILED_PRECONDITION", message: expect.stringMatching(/has no database 16: raise/) };
+    const looking = async () => {
+      for await (const _ of valkey.dump(instanceAt(server.endpoint), 16, [Buffer.from("a")], calm()));
+    };
+    await expect(looking()).rejects.toMatchObject(refusal);
+    await expect(exchangeAt(server.endpoint, [change("a", undefined, text("b"))], 16)).rejects.toMatchObject(refusal);
+  });
+
   it("of a server that is killed meanwhile are UNAVAILABLE", async () => {
     const doomed = await startValkey({ version: "8.0" });
     const slow = async function* () {

@@ -53,6 +53,8 @@ export const create = command({
     const { backup, "gcs-source-uris": uris, "request-id": requestId } = flags;
     if ((backup === undefined) === (uris === undefined))
       throw new StatusError("INVALID_ARGUMENT", "expected one of --backup and --gcs-source-uris");
+    if (backup !== undefined && flags.strict)
+      throw new StatusError("INVALID_ARGUMENT", "--strict is about an AOF, and a backup holds none");
     const source = {
       ...(backup !== undefined && { backup }),
       ...(uris !== undefined && { gcsSourceUris: uris.split(",") }),

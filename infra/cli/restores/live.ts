@@ -36,6 +36,8 @@ export const liveFlags = {
     value: "PATTERN",
     help: "only the keys that this takes, as KEYS has it: user:42:*; with --into-live",
     read(text) {
+      // Node puts this in place of bytes that are no UTF-8: it would be looked for, and never found.
+      if (text.includes("\uFFFD")) throw invalid("a pattern is UTF-8; ? stands for any other byte");
       keyPattern(text);
       return text;
     },
@@ -76,6 +78,7 @@ export function patternOf(
   given: Given & {
     "dry-run": boolean | undefined;
     "allow-shrink": boolean | undefined;
+    strict: boolean | undefined;
     "max-parallel-loads": string | undefined;
   },
 ): string | undefined {
@@ -88,7 +91,7 @@ export function patternOf(
   );
   if (needless !== undefined) throw invalid(`--${needless} is of use only with --keys and --into-live`);
   if (execute && given["dry-run"]) throw invalid("expected one of --execute and --dry-run");
-  const useless = (["allow-shrink", "max-parallel-loads"] as const).find((flag) => given[flag] !== undefined);
+  const useless = (["allow-shrink", "strict", "max-parallel-loads"] as const).find((flag) => given[flag] !== undefined);
   if (keys !== undefined && useless !== undefined) throw invalid(`--${useless} is of no use with --keys`);
   return keys;
 }
