@@ -75,6 +75,7 @@ type Given = {
 export function patternOf(
   given: Given & {
     "dry-run": boolean | undefined;
+    strict: boolean | undefined;
     "allow-shrink": boolean | undefined;
     "max-parallel-loads": string | undefined;
   },
@@ -88,7 +89,7 @@ export function patternOf(
   );
   if (needless !== undefined) throw invalid(`--${needless} is of use only with --keys and --into-live`);
   if (execute && given["dry-run"]) throw invalid("expected one of --execute and --dry-run");
-  const useless = (["allow-shrink", "max-parallel-loads"] as const).find((flag) => given[flag] !== undefined);
+  const useless = (["strict", "allow-shrink", "max-parallel-loads"] as const).find((flag) => given[flag] !== undefined);
   if (keys !== undefined && useless !== undefined) throw invalid(`--${useless} is of no use with --keys`);
   return keys;
 }
