@@ -28,6 +28,7 @@ const phrases: { readonly [T in EventType]?: string } = {
   "undo.v1.requested": "taking back what was written",
   "object.v1.finalized": "checking the file and the target",
   "part.v1.requested": "loading",
+  "replay.v1.requested": "replaying the commands of the AOF",
   "verification.v1.requested": "comparing the target with what was loaded",
   "rebuild.v1.requested": "reading the manifests",
   "recount.v1.requested": "counting the backups",

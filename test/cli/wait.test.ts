@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { createNews, type Look } from "../../infra/cli/news.ts";
+import { createNews, type Look, phraseOf } from "../../infra/cli/news.ts";
 import { progressLine } from "../../infra/cli/progress-bar.ts";
+import { eventTypes, verbOf } from "../../shared/backup/event.ts";
 import type { Operation, RestorePlan, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
@@ -22,6 +23,10 @@ function look(task: Partial<Task>, waited = 0, operation: Partial<Operation> = {
 const lease = (until: number) => ({ owner: "one", epoch: 1, expireTime: time(until) });
 
 describe("the news of an operation", () => {
+  it.each(eventTypes.filter((type) => verbOf[type] !== undefined))("have words for %s", (type) => {
+    expect(phraseOf(type)).not.toBe(type);
+  });
+
   it("tell of a step once", () => {
     const newsOf = createNews();
     expect(newsOf(look({}))).toEqual([{ kind: "step", text: "backup-1: asking the source" }]);

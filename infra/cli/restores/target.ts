@@ -24,7 +24,12 @@ export const shapeFlags = {
     value: "REGION",
     help: "of a HOST:PORT that is not registered; the backup's where absent",
   },
-  mode: { type: "string", value: "MODE", help: "likewise: cluster-disabled or cluster" },
+  mode: {
+    type: "string",
+    value: "MODE",
+    help: "likewise: cluster-disabled or cluster",
+    values: ["cluster-disabled", "cluster"],
+  },
   "node-type": { type: "string", value: "TYPE", help: "likewise: highmem-medium, for one" },
   "shard-count": { type: "string", value: "COUNT", help: "likewise: 1 to 250" },
   "replica-count": { type: "string", value: "COUNT", help: "likewise: 0 to 250" },
