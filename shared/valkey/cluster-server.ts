@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { sumOfDatabases } from "../backup/comparison.ts";
+import { slotCount } from "../backup/slots.ts";
 import { StatusError } from "../error.ts";
 import type { Server } from "../pipeline/ports.ts";
 import type { Address } from "./address.ts";
 import { describe } from "./describe.ts";
 import { sideBySide } from "./side-by-side.ts";
-import { SLOTS } from "./slot.ts";
 import { type SlotMap, slotMapOf } from "./slot-map.ts";
 
 /** A primary and what it tells of itself. */
@@ -93,7 +93,7 @@ function evenRoomOf(servers: readonly Server[], owners: SlotMap["owners"]): numb
   const rooms = servers.flatMap(({ maxMemoryBytes, usedMemoryBytes }, at) =>
     maxMemoryBytes === 0
       ? []
-      : Math.floor((Math.max(0, maxMemoryBytes - usedMemoryBytes) * SLOTS) / (slots[at] ?? SLOTS)),
+      : Math.floor((Math.max(0, maxMemoryBytes - usedMemoryBytes) * slotCount) / (slots[at] ?? slotCount)),
   );
   return rooms.length === 0 ? undefined : Math.min(...rooms);
 }

@@ -256,7 +256,10 @@ describe("a cluster whose endpoint has died", () => {
     const other = instanceAt(primaryOf(1), { mode: "CLUSTER" });
     expect(await valkey.inspect(other, calm())).toHaveLength(3);
     await cluster.shards[0]?.replicas[0]?.kill();
-    await until(async () => /fail(,\w+)* .* 0-5460/.test(String(await send(primaryOf(1), ["CLUSTER", "NODES"]))));
+    await until(
+      async () => /fail(,\w+)* .* 0-5460/.test(String(await send(primaryOf(1), ["CLUSTER", "NODES"]))),
+      "the node to be known dead",
+    );
     await expect(valkey.inspect(other, calm())).rejects.toMatchObject({
       code: "UNAVAILABLE",
       message: expect.stringContaining("the primary of slots 0-5460 is not online"),
