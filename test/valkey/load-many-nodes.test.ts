@@ -9,8 +9,8 @@ import { sparing } from "../../infra/local/services.ts";
 import { slotCount } from "../../shared/backup/slots.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
+import { slotOf } from "../../shared/valkey/cluster/slot.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
-import { slotOf } from "../../shared/valkey/slot.ts";
 import { calm, firstAttempt, instanceAt, sourceOf } from "./fixture.ts";
 
 const MB = 1024 * 1024;
