@@ -1,39 +1,25 @@
-import type { BackupFile, Instance } from "../shared/backup/backup.ts";
+import type { BackupFile } from "../shared/backup/backup.ts";
 import { timeOf } from "../shared/backup/duration.ts";
 import { fileName, fileObject } from "../shared/backup/name.ts";
 import { slotOutside } from "../shared/backup/slots.ts";
 import { asStatusError, ReplicationRefused, StatusError } from "../shared/error.ts";
-import type { ObjectInfo, Ports, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
-import type { Work } from "../shared/pipeline/step.ts";
+import type { ObjectInfo, Ports, ShardTask } from "../shared/pipeline/ports.ts";
 import { lastAfter, sizeOf } from "../shared/pipeline/stream.ts";
 import type { RdbIndex } from "../shared/rdb/border.ts";
 import { checked } from "../shared/rdb/check.ts";
 import { factsOf } from "../shared/rdb/facts.ts";
 import type { RdbSummary } from "../shared/rdb/summary.ts";
 import { isOwn } from "./leftover.ts";
-import { fitsDelivery, removeSegments, scanInSegments, scanWhole, segmentsOf } from "./segments.ts";
+import { fitsDelivery, scanInSegments, scanWhole } from "./scan.ts";
+import { removeSegments, segmentsOf } from "./segments.ts";
 import { storeIndex } from "./shard-index.ts";
-
-/** One shard of a lane. */
-export interface Taking {
-  work: Work<"shard.v1.requested">;
-  instance: Instance;
-  task: ShardTask;
-  /** Hears which node broke down while it was read. */
-  onBroken(node: string): void;
-  /** Hears how many bytes of this shard have passed. */
-  onBytes(doneBytes: number): void;
-}
+import { type OnSource, type Open, type Origin, reading, type Taking } from "./taking.ts";
 
 /** What reading a whole file tells. */
 interface Verdict {
   summary: RdbSummary;
   index: RdbIndex;
 }
-
-/** What the object itself keeps of how its file came about: a later attempt that finds it there knows no more. */
-export type Origin = Omit<ShardSource, "node"> &
-  Pick<BackupFile, "snapshotStartTime" | "snapshotEndTime" | "consistency">;
 
 /**
  * Streams one shard's RDB file from Valkey, checks it on the way, stores it whole or not at all. UNFINISHED: what was done is kept,
@@ -78,11 +64,6 @@ async function scanned(taking: Taking, ports: Ports, signal: AbortSignal): Promi
   throw new StatusError("ABORTED", `${joined.object} was no whole RDB file, and is scanned anew`);
 }
 
-type OnSource = (source: ShardSource) => void;
-
-/** Begins to read, and says of whom. */
-type Open = (onSource: OnSource) => AsyncIterable<Uint8Array>;
-
 /** Stores what is opened, checked on the way. */
 async function store(
   taking: Taking,
@@ -113,29 +94,6 @@ async function store(
     return await fileOf(stored, taking, verdict, ports, signal);
   } finally {
     await bytes.return(undefined);
-  }
-}
-
-/** The shard's bytes. Who breaks down on the way is told apart from a bucket that takes no more. */
-export async function* reading(
-  { work, task, onBroken }: Taking,
-  { log }: Ports,
-  signal: AbortSignal,
-  open: Open,
-  onOrigin: (origin: Omit<ShardSource, "node">) => void = () => undefined,
-): AsyncGenerator<Uint8Array> {
-  let source: ShardSource | undefined;
-  try {
-    yield* open(({ node, ...origin }) => {
-      source = { ...origin, ...(node !== undefined && { node }) };
-      log("INFO", "reading", { backup: work.data.backup, shard: task.shard, node, role: origin.sourceRole });
-      onOrigin(origin);
-    });
-  } catch (error) {
-    if (source === undefined || signal.aborted || !(error instanceof StatusError)) throw error;
-    if (source.node !== undefined) onBroken(source.node);
-    const message = `shard ${task.shard}, read from a ${source.sourceRole}: ${error.message}`;
-    throw new StatusError(error.code, message, { cause: error });
   }
 }
 

@@ -20,6 +20,12 @@ function importsOf(file: string): string[] {
   });
 }
 
+/** What has to be loaded before a file: what is imported for its types alone is gone by then. */
+const loadedBefore = (file: string): string[] =>
+  [...text(file).matchAll(/^(?:import|export)\s(?!type\s)(?:[^"';]*?\sfrom\s)?"(\.[^"]+)"/gm)].map(([, name = ""]) =>
+    normalize(join(dirname(file), name)),
+  );
+
 const adapters = ["valkey", "firestore", "gcs", "pubsub", "scheduler", "memorystore", "memory"].map(
   (name) => `shared/${name}/`,
 );
@@ -126,6 +132,17 @@ describe("the layout", () => {
     const known =
       /^(functions|shared|infra|test|package(-lock)?\.json|tsconfig[^/]*\.json|firebase\.json|biome\.json|vitest\.config\.ts|README\.md|LICENSE|\..+)$/;
     expect([...names].filter((name) => !known.test(name))).toEqual([]);
+  });
+
+  it("no file has to be loaded before itself", () => {
+    const seen = new Set<string>();
+    const circles = (file: string, path: string[]): string[] => {
+      if (path.includes(file)) return [[...path.slice(path.indexOf(file)), file].join(" imports ")];
+      if (seen.has(file)) return [];
+      seen.add(file);
+      return loadedBefore(file).flatMap((name) => (name.endsWith(".ts") ? circles(name, [...path, file]) : []));
+    };
+    expect(sources.flatMap((file) => circles(file, []))).toEqual([]);
   });
 
   it("every import names a file that is there", () => {

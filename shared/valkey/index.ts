@@ -1,17 +1,17 @@
 import type { Instance } from "../backup/backup.ts";
 import type { ShardTask, Valkey } from "../pipeline/ports.ts";
 import { addressOf, type ResolveSecret } from "./address.ts";
+import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./cluster/topology.ts";
 import { inspect } from "./inspect.ts";
-import { dump } from "./key-dump.ts";
-import { exchange } from "./key-exchange.ts";
-import { load } from "./load.ts";
-import { describeInstance, type LoadTarget, targetAt } from "./load-target.ts";
-import { replay } from "./replay.ts";
-import { beginReplay, endReplay, replayMark } from "./replay-mark.ts";
-import type { ReplicationOptions } from "./replication.ts";
-import { shardScan } from "./shard-scan.ts";
-import { clusterSources, type Sources, serverSources, shardSnapshot } from "./shard-snapshot.ts";
-import { countShards, entriesOf, livingEntry, plan, primariesOf } from "./topology.ts";
+import { dump } from "./keys/dump.ts";
+import { exchange } from "./keys/exchange.ts";
+import { load } from "./load/load.ts";
+import { describeInstance, type LoadTarget, targetAt } from "./load/target.ts";
+import { beginReplay, endReplay, replayMark } from "./replay/mark.ts";
+import { replay } from "./replay/replay.ts";
+import type { ReplicationOptions } from "./snapshot/replication.ts";
+import { shardScan } from "./snapshot/shard-scan.ts";
+import { clusterSources, type Sources, serverSources, shardSnapshot } from "./snapshot/shard-snapshot.ts";
 import { saveAndRead, type VolumeOptions } from "./volume/save-and-read.ts";
 
 export type { ResolveSecret } from "./address.ts";

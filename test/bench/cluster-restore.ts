@@ -8,7 +8,7 @@ import type { LoadStretch } from "../../shared/pipeline/ports.ts";
 import type { Checkpoint } from "../../shared/rdb/reader.ts";
 import { records } from "../../shared/rdb/records.ts";
 import { markAt } from "../../shared/rdb/stretch.ts";
-import { slotOf } from "../../shared/valkey/slot.ts";
+import { slotOf } from "../../shared/valkey/cluster/slot.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { command, countKeys } from "./client.ts";
 import { compete } from "./contest.ts";

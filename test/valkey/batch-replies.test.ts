@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BatchReplies } from "../../shared/valkey/batch-replies.ts";
+import { BatchReplies } from "../../shared/valkey/replay/batch-replies.ts";
 import { cutAt } from "../rdb/files.ts";
 
 const okay = "+OK\r\n";

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { type Address, otherNode } from "../../shared/valkey/address.ts";
-import { readShards, readSlots } from "../../shared/valkey/cluster-map.ts";
-import { settled } from "../../shared/valkey/cluster-shard.ts";
+import { readShards, readSlots } from "../../shared/valkey/cluster/map.ts";
+import type { NodeState } from "../../shared/valkey/cluster/node-state.ts";
+import { readOwnLine } from "../../shared/valkey/cluster/own-view.ts";
+import { settled } from "../../shared/valkey/cluster/shard.ts";
 import { parseInfo } from "../../shared/valkey/info.ts";
-import type { NodeState } from "../../shared/valkey/node-state.ts";
-import { readOwnLine } from "../../shared/valkey/own-view.ts";
 
 const asked: Address = {
   host: "10.0.0.1",

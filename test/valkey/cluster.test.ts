@@ -4,8 +4,8 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import type { ShardSource, ShardTask } from "../../shared/pipeline/ports.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
-import { clusterSources, type Sources, shardSnapshot } from "../../shared/valkey/shard-snapshot.ts";
-import { entriesOf } from "../../shared/valkey/topology.ts";
+import { entriesOf } from "../../shared/valkey/cluster/topology.ts";
+import { clusterSources, type Sources, shardSnapshot } from "../../shared/valkey/snapshot/shard-snapshot.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { until } from "../fixture/until.ts";
 import { send } from "./client.ts";
@@ -258,7 +258,7 @@ describe("a cluster whose endpoint has died", () => {
     await cluster.shards[0]?.replicas[0]?.kill();
     await until(
       async () => /fail(,\w+)* .* 0-5460/.test(String(await send(primaryOf(1), ["CLUSTER", "NODES"]))),
-      "the other nodes to notice",
+      "the node to be known dead",
     );
     await expect(valkey.inspect(other, calm())).rejects.toMatchObject({
       code: "UNAVAILABLE",

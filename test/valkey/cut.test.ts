@@ -5,7 +5,7 @@ import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import { addressOf } from "../../shared/valkey/address.ts";
-import { replicate } from "../../shared/valkey/replication.ts";
+import { replicate } from "../../shared/valkey/snapshot/replication.ts";
 import { send } from "./client.ts";
 import { calm, diskless, firstAttempt, instanceAt, snapshotOf, sourceOf, valkey } from "./fixture.ts";
 

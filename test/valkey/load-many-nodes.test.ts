@@ -6,10 +6,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { sparing } from "../../infra/local/services.ts";
+import { slotCount } from "../../shared/backup/slots.ts";
 import type { LoadSource } from "../../shared/pipeline/ports.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
+import { slotOf } from "../../shared/valkey/cluster/slot.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
-import { SLOTS, slotOf } from "../../shared/valkey/slot.ts";
 import { calm, firstAttempt, instanceAt, sourceOf } from "./fixture.ts";
 
 const MB = 1024 * 1024;
@@ -68,7 +69,7 @@ it("large values wait for their turn as long as it takes, and no node is taken f
 
 /** A key that belongs to this one of so many nodes, which divide the slots evenly. */
 function keyAt(node: number, count: number): string {
-  for (let n = 0; ; n++) if (Math.floor((slotOf(Buffer.from(`k${n}`)) * count) / SLOTS) === node) return `k${n}`;
+  for (let n = 0; ; n++) if (Math.floor((slotOf(Buffer.from(`k${n}`)) * count) / slotCount) === node) return `k${n}`;
 }
 
 function start(args: string[]): ChildProcess {

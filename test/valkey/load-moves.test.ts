@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startValkey, type ValkeyServer } from "../../infra/local/valkey-server.ts";
 import type { LoadMark, LoadSource } from "../../shared/pipeline/ports.ts";
-import { slotOf } from "../../shared/valkey/slot.ts";
+import { slotOf } from "../../shared/valkey/cluster/slot.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { commonFingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Address } from "../../shared/valkey/address.ts";
-import { directionOf } from "../../shared/valkey/redirector.ts";
+import { directionOf } from "../../shared/valkey/load/redirector.ts";
 
 const from: Address = {
   host: "10.0.0.5",

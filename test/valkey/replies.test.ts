@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ReplyCounter } from "../../shared/valkey/replies.ts";
+import { ReplyCounter } from "../../shared/valkey/load/replies.ts";
 
 const GOOD = "+OK\r\n+OK\r\n$4\r\ntiny\r\n+PONG\r\n:12\r\n$0\r\n\r\n+OK\r\n";
 

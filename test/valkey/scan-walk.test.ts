@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { slotOf } from "../../shared/valkey/cluster/slot.ts";
 import { fingerprintKey } from "../../shared/valkey/scan/fingerprint.ts";
 import { RecentKeys } from "../../shared/valkey/scan/recent-keys.ts";
 import { ScanReply } from "../../shared/valkey/scan/scan-reply.ts";
 import { Walk } from "../../shared/valkey/scan/walk.ts";
-import { slotOf } from "../../shared/valkey/slot.ts";
 import { ScannedTable } from "./scanned-table.ts";
 
 const secret = fingerprintKey(new Uint8Array(16));

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { checkMigration } from "../../shared/backup/compatibility.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import { addressOf } from "../../shared/valkey/address.ts";
-import { replicate } from "../../shared/valkey/replication.ts";
+import { replicate } from "../../shared/valkey/snapshot/replication.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { send } from "./client.ts";
 import { calm, instanceAt, signal, sourceOf } from "./fixture.ts";

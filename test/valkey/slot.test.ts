@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { Valkey } from "iovalkey";
 import { expect, it } from "vitest";
 import { startValkey } from "../../infra/local/valkey-server.ts";
-import { slotOf } from "../../shared/valkey/slot.ts";
+import { slotOf } from "../../shared/valkey/cluster/slot.ts";
 
 it("the slot of a key is the one that a server says, braces or not", async () => {
   const server = await startValkey({ version: "8.0", args: ["--cluster-enabled", "yes"] });

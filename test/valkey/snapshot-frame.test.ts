@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type FrameEvent, SnapshotFrame } from "../../shared/valkey/snapshot-frame.ts";
+import { type FrameEvent, SnapshotFrame } from "../../shared/valkey/snapshot/frame.ts";
 
 const MARK = "0123456789abcdef0123456789abcdef01234567";
 const FILE = Buffer.from(

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { LoadMark } from "../../shared/pipeline/ports.ts";
-import { Watermark } from "../../shared/valkey/watermark.ts";
+import { Watermark } from "../../shared/valkey/load/watermark.ts";
 
 const markAt = (offset: number): LoadMark => ({
   offset,

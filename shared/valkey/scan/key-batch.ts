@@ -1,4 +1,4 @@
-import { slotOf } from "../slot.ts";
+import { slotOf } from "../cluster/slot.ts";
 
 /** Keys end to end in one piece of memory, which costs far less than as many small ones. */
 export class KeyBatch {
