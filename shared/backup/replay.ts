@@ -18,7 +18,8 @@ export function checkReplay(
   if (refusal !== undefined) return fail(refusal);
   const remarks = [...tornTails(logs), ...lostKeys(files, logs, target)];
   if (remarks.length === 0) return pass(held);
-  return (isStrict ? fail : warn)([held, ...remarks].join("; "));
+  const found = [held, ...remarks].join("; ");
+  return isStrict ? fail(`${found}: --strict refuses that`) : warn(found);
 }
 
 const commandsOf = (logs: readonly ReplayFile[]): number => logs.reduce((sum, log) => sum + log.commands, 0);

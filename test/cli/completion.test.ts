@@ -13,7 +13,10 @@ beforeEach(async () => {
   const instances = ["orders", "orders-eu", "carts"].map((id) => instanceOf(id, "h:1"));
   const collections = ["orders", "gone"].map((id) => ({ name: collectionName(id), secret: "hunter2" }));
   const backups = ["nightly", "night-2", "weekly"].map((id) => ({ name: `${collectionName("orders")}/backups/${id}` }));
-  const operations = ["backup-1", "backup-2"].map((id, n) => ({ name: `operations/${id}`, createTime: `${n}` }));
+  const operations = ["backup-1", "backup-2", "restore-1"].map((id, n) => ({
+    name: `operations/${id}`,
+    createTime: `${n}`,
+  }));
   const all = [...instances, ...collections, ...backups, ...operations];
   await world.ports.store.commit(all.map((data) => ({ kind: "create", path: data.name, data })));
 });
@@ -98,8 +101,9 @@ describe("candidates", () => {
     [["restores", "create", "--backup", "orders/w"], ["orders/weekly"]],
     [
       ["operations", "describe", ""],
-      ["backup-2", "backup-1"],
+      ["restore-1", "backup-2", "backup-1"],
     ],
+    [["restores", "undo", ""], ["restore-1"]],
     [["rdb", "check", "dum"], []],
   ])("of %j are %j", async (words, expected) => expect(await candidates(words)).toEqual(expected));
 

@@ -27,7 +27,7 @@ type Find = (store: Store, current: string) => Promise<string[]>;
 /** What an argument names is told by what reads it. */
 function finderFor(verb: string, read: Read): Find | undefined {
   if (read === readBackupName) return backups;
-  if (read === readOperationName) return operations;
+  if (read === readOperationName) return verb === "restores undo" ? restores : operations;
   if (read !== readInstanceId || verb === "instances create") return undefined;
   const outlivesInstance = verb.startsWith("collections ") || verb === "backups list";
   return outlivesInstance ? ids("backupCollections") : ids("instances");
@@ -49,6 +49,10 @@ const backups: Find = async (store, current) => {
 
 const operations: Find = async (store) =>
   await idsOf(store, { collection: "operations", orderBy: { field: "createTime", direction: "desc" } });
+
+/** Of those the ones that could be undone: what only restores single keys is not told from the others by its name. */
+const restores: Find = async (store, current) =>
+  (await operations(store, current)).filter((id) => id.startsWith("restore-"));
 
 /** The ids in a collection that begin so: every document has its path as its `name`, which is indexed. */
 async function begunWith(store: Store, collection: string, start: string): Promise<string[]> {

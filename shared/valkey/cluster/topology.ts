@@ -110,6 +110,6 @@ async function requireMode(instance: Instance, entries: Entries, signal: AbortSi
   if (found === instance.mode) return;
   throw new StatusError(
     "FAILED_PRECONDITION",
-    `${instance.name} is registered as ${instance.mode}, but ${entry.endpoint} runs as ${found}: register it anew`,
+    `${instance.name} is registered as ${instance.mode}, but ${entry.endpoint} runs as ${found}: --mode corrects that`,
   );
 }

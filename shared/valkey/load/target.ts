@@ -22,7 +22,7 @@ export async function targetAt(address: Address, isCluster: boolean, signal: Abo
   const server = await describe(address, signal);
   if (!isCluster) return { endpoint, server, nodes: [{ address, server }], owners: undefined };
   if (server.mode !== "CLUSTER") {
-    const message = `${endpoint} is registered as CLUSTER, but runs without cluster mode: register it anew`;
+    const message = `${endpoint} is registered as CLUSTER, but runs without cluster mode: --mode corrects that`;
     throw new StatusError("FAILED_PRECONDITION", message);
   }
   const { nodes, owners } = await describeNodes(address, signal);
