@@ -84,6 +84,7 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
   const { backup, instance: name } = work.data;
   const [instance, draft] = [await ports.store.get<Instance>(name), await ports.store.get<Backup>(backup)];
   if (instance === undefined) throw new StatusError("NOT_FOUND", `${name} was deleted meanwhile`);
+  if (draft !== undefined) assertUnchanged(instance.data, draft.data);
   const { shards } = draft?.data ?? {};
   const cluster = shards?.flatMap(({ nodes }) => nodes ?? []) ?? [];
   const askTime = draft === undefined ? undefined : Date.parse(draft.data.createTime);
@@ -107,6 +108,15 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
     };
     return await takeShard(taking, ports, signal);
   };
+}
+
+/** What was planned as one server is one shard of many once the instance is a cluster, and another instance has other keys. */
+function assertUnchanged({ name, uid, mode }: Instance, draft: Backup): void {
+  if (uid === draft.instanceUid && mode === draft.mode) return;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `${name} was registered anew, or with another mode, since ${draft.name} was planned: take the backup again`,
+  );
 }
 
 /** What a later attempt has to know: the nodes to avoid. */

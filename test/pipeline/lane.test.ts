@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Backup } from "../../shared/backup/backup.ts";
+import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { slotCount } from "../../shared/backup/slots.ts";
@@ -211,6 +211,27 @@ describe("a shard whose node breaks down while it is read", () => {
     await world.clock.advance(3_700_000);
     await world.settle();
     expect([await stored(), await objectsOf(world, vault)]).toEqual([undefined, []]);
+  });
+});
+
+describe("an instance that is registered otherwise while its backup runs", () => {
+  it.each([{ mode: "CLUSTER_DISABLED" as const }, { uid: "another" }])("ends it with a refusal: %j", async (change) => {
+    await cluster(2, 1);
+    const { store } = world.ports;
+    meddle({
+      async before({ shard }) {
+        const found = await store.get<Instance>("instances/orders");
+        if (shard !== 0 || found === undefined) return;
+        const { path, updateTime } = found;
+        await store.commit([{ kind: "put", path, data: { ...found.data, ...change }, updateTime }]);
+        throw broken;
+      },
+    });
+    expect((await take()).error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringContaining("registered anew"),
+    });
+    expect(await stored()).toBeUndefined();
   });
 });
 
