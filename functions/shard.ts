@@ -34,7 +34,13 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
   if (own !== undefined) return own;
   if (instance.snapshotMethod === "SCAN") return await scanned(taking, ports, signal);
   try {
-    return await store(taking, ports, signal, {}, (onSource) => valkey.snapshot(instance, task, signal, onSource));
+    const file = await store(taking, ports, signal, {}, (onSource) =>
+      valkey.snapshot(instance, task, signal, onSource),
+    );
+    // It may have been scanned before, while replication was refused.
+    const isFirst = work.attempt === 1 && work.data.round === undefined;
+    if (!isFirst) await removeSegments(await segmentsOf(taking, ports, signal), ports);
+    return file;
   } catch (error) {
     if (!(error instanceof ReplicationRefused) || instance.snapshotMethod !== undefined) throw error;
     ports.log("INFO", "replication is refused, so it is scanned", { object, reason: error.message });

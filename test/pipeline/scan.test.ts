@@ -87,6 +87,19 @@ describe("a scan that does not fit one delivery", () => {
     expect(calls).toBe(4 + 1 + 10);
   });
 
+  it("leaves no segments where the server gives a snapshot in the end", async () => {
+    const { scan } = world.valkey;
+    let calls = 0;
+    world.valkey.scan = (...args) => {
+      if (calls++ === 4) server.refusesReplication = false;
+      return scan(...args);
+    };
+    const backup = await take();
+    expect(backup).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    expect(backup?.consistency).not.toBe("FUZZY");
+    expect(await objectsOf(world, vault)).toEqual(files);
+  });
+
   it("begins anew although whoever removed the segments of a void scan died before the last", async () => {
     const { scan } = world.valkey;
     const { remove } = world.ports.objects;
