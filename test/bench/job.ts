@@ -1,4 +1,4 @@
-import { fsyncSync, openSync, writeFileSync } from "node:fs";
+import { createReadStream, fsyncSync, openSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileSource } from "../../infra/cli/file-source.ts";
 import type { Backup, RdbFacts } from "../../shared/backup/backup.ts";
@@ -8,7 +8,6 @@ import { decideAll } from "../../shared/pipeline/catalogue.ts";
 import { check, checked } from "../../shared/rdb/check.ts";
 import { factsOf } from "../../shared/rdb/facts.ts";
 import { createValkey } from "../../shared/valkey/index.ts";
-import { loadFile } from "./load.ts";
 import { peakOf } from "./peak.ts";
 
 /**
@@ -27,6 +26,17 @@ export interface Measured<T> {
 const calm = new AbortController().signal;
 const valkey = createValkey({ resolveSecret: () => Promise.reject(new Error("there is no secret here")) });
 
+/** Of a load, the only one. */
+const firstAttempt = {
+  operation: "bench",
+  part: 0,
+  epoch: 1,
+  confirm: async () => undefined,
+  replace: false,
+  now: () => Date.now(),
+  withFunctions: true,
+};
+
 const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
   check: async (file = "") => factsOf(await check(fileSource(file, calm))),
 
@@ -40,7 +50,9 @@ const jobs: Record<string, (...args: string[]) => Promise<unknown>> = {
 
   async load(endpoint = "", file = "", factsFile = "") {
     const facts = JSON.parse(await readFile(factsFile, "utf8")) as RdbFacts;
-    return await loadFile(valkey, { endpoint, file, facts });
+    const read = ({ start, end = Number.POSITIVE_INFINITY }: { start: number; end?: number }) =>
+      createReadStream(file, { start, end: end - 1, highWaterMark: 1 << 20 });
+    return await valkey.load(instanceAt(endpoint), { facts, read }, firstAttempt, calm);
   },
 
   /** How many shards a cluster has; every node of it is asked. */

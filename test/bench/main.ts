@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findValkey } from "../../infra/local/valkey-programs.ts";
+import { findValkey, type ValkeyPrograms } from "../../infra/local/valkey-programs.ts";
 import { benchCheck } from "./check.ts";
 import { benchClusterRestore } from "./cluster-restore.ts";
 import { fillMixed, fillOne } from "./fill.ts";
@@ -33,14 +33,20 @@ const memoryLimitBytes = 200e6;
  */
 const { sizeMb, runs, only } = readOptions(process.argv.slice(2));
 const folder = await mkdtemp(join(tmpdir(), "valkeep-bench-"));
-const closing: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true })];
+const closing: (() => Promise<unknown>)[] = [];
 const tables: string[] = [];
 
 for (const signal of ["SIGINT", "SIGTERM"] as const)
-  process.once(signal, () => void close().finally(() => process.exit(1)));
+  process.once(signal, () => void leave().finally(() => process.exit(1)));
 
+/** Stops whatever was started. */
 async function close(): Promise<void> {
   for (const step of closing.splice(0).reverse()) await step();
+}
+
+async function leave(): Promise<void> {
+  await close();
+  await rm(folder, { recursive: true, force: true });
 }
 
 /** One that fails is told, and the others go on. */
@@ -55,7 +61,7 @@ async function measure(name: string, work: () => Promise<string>): Promise<void>
 }
 
 async function measureOnSite(source: Source, cli: readonly string[]): Promise<void> {
-  const site = await startSite(folder);
+  const site = await startSite(join(folder, "stack"), { isolate: true });
   closing.push(() => site.stop());
   if (only.has("pipeline"))
     await measure("pipeline", async () => contestTable(await benchPipeline(site, source, folder, cli, runs)));
@@ -70,15 +76,11 @@ async function measureOnSite(source: Source, cli: readonly string[]): Promise<vo
 }
 
 /** What is compared with Valkey's own programs, on a database that is filled for it. */
-async function measureBesideValkey(): Promise<void> {
-  const programs = await findValkey();
-  const { cli, checkRdb } = programs;
-  const head = describeMachine(programs);
-  for (const line of head) say(line);
+async function measureBesideValkey({ cli, checkRdb }: ValkeyPrograms): Promise<void> {
   const source = await startSource(folder, { name: "mixed", fill: (endpoint) => fillMixed(endpoint, sizeMb) }, cli);
   closing.push(() => source.server.stop());
-  head.push(`${source.title} of RDB, ${source.facts.keys} keys, ${source.facts.expires} with an expiry; ${runs} runs`);
-  tables.push(head.join("\n"));
+  const { title, facts } = source;
+  tables.push(`${title} of RDB, ${facts.keys} keys, ${facts.expires} with an expiry; ${runs} runs`);
   if (only.has("check")) await measure("check", async () => contestTable(await benchCheck(source, checkRdb, runs)));
   if (only.has("snapshot"))
     await measure("snapshot", async () => contestTable(await benchSnapshot(source, folder, cli, runs)));
@@ -90,36 +92,31 @@ async function measureBesideValkey(): Promise<void> {
   if (only.has("restore"))
     await measure("restore", async () => contestTable(await benchRestore(source, folder, cli, runs)));
   if (only.has("pipeline") || only.has("memory")) await measureOnSite(source, cli);
+  await close();
 }
 
-/** A cluster has one database, so that what it is given is filled by itself. */
-async function measureCluster(): Promise<void> {
-  const { cli } = await findValkey();
-  const fill = (endpoint: string) => fillMixed(endpoint, sizeMb, 1);
-  const source = await startSource(folder, { name: "one-database", fill }, cli);
-  await source.server.stop();
-  const { title, facts } = source;
-  tables.push(`${title} of RDB, ${facts.keys} keys, into a cluster of three shards; ${runs} runs`);
-  await measure("cluster-restore", async () => await benchClusterRestore(source, folder, cli, runs));
-}
-
-async function measureAlone(): Promise<void> {
-  tables.push(describeMachine().join("\n"));
+async function measureAll(): Promise<void> {
+  const needing = [...only].filter((name) => name !== "plan" && name !== "fleet");
+  const programs = needing.length > 0 ? await findValkey() : undefined;
+  const head = describeMachine(programs);
+  for (const line of head) say(line);
+  tables.push(head.join("\n"));
+  if (programs !== undefined && needing.some((name) => name !== "cluster-restore")) await measureBesideValkey(programs);
+  if (programs !== undefined && only.has("cluster-restore")) {
+    const { cli } = programs;
+    await measure("cluster-restore", () => benchClusterRestore({ folder, cli, sizeMb, runs }));
+  }
   if (only.has("plan")) await measure("plan", () => benchPlan(runs));
   if (only.has("fleet")) await measure("fleet", benchFleet);
 }
 
 try {
-  const alone: readonly string[] = ["plan", "fleet"];
-  const beside = [...only].filter((name) => !alone.includes(name));
-  if (beside.some((name) => name !== "cluster-restore")) await measureBesideValkey();
-  if (only.has("cluster-restore")) await measureCluster();
-  if (only.has("plan") || only.has("fleet")) await measureAlone();
+  await measureAll();
   console.log(tables.join("\n\n"));
 } catch (error) {
   say(`the bench failed: ${error instanceof Error ? error.stack : error}`);
   process.exitCode = 1;
 } finally {
-  await close();
+  await leave();
 }
 process.exit();

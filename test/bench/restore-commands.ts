@@ -8,18 +8,18 @@ import { records } from "../../shared/rdb/records.ts";
 
 /** Writes what `valkey-cli --pipe` is fed with: the RESTOREs of every key of a file, with absolute expiry times. */
 export function writeRestoreCommands(rdb: string, file: string): Promise<void> {
-  return writeRoutedCommands(rdb, [file], () => 0);
+  return writeRoutedCommands(fileSource(rdb, new AbortController().signal), [file], () => 0);
 }
 
 /** The same in one file for each node; `nodeOf` says which of them a key belongs to. Functions go to every node. */
 export async function writeRoutedCommands(
-  rdb: string,
+  rdb: AsyncIterable<Uint8Array>,
   files: readonly string[],
   nodeOf: (key: Uint8Array) => number,
 ): Promise<void> {
   const outputs = files.map((file) => createWriteStream(file));
   const databases = files.map(() => 0);
-  for await (const batch of records(fileSource(rdb, new AbortController().signal))) {
+  for await (const batch of records(rdb)) {
     const parts: Uint8Array[][] = files.map(() => []);
     for (const entry of batch) {
       const nodes = entry.kind === "function" ? files.keys() : [nodeOf(entry.key)];

@@ -1,23 +1,25 @@
 import { connect } from "node:net";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Stack, startStack } from "../../infra/local/stack.ts";
 import { timeOf } from "../../shared/backup/duration.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
-import { newInstance } from "../../shared/backup/instance.ts";
+import { type InstanceFlags, newInstance } from "../../shared/backup/instance.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";
 import { submit } from "../../shared/pipeline/submit.ts";
 import { peakOf } from "./peak.ts";
 import { say } from "./say.ts";
 
-/** A local stack with a process for each function, and how the bench acts on it. */
+/** A local stack, and how the bench acts on it. */
 export interface Site {
+  stack: Stack;
   ports: Ports;
   exportBucket: string;
   /** Puts down an instance. */
-  register(id: string, endpoint: string): Promise<void>;
-  /** Asks, waits for the end of the Operation, and throws what went wrong in it. */
+  register(id: string, endpoint: string, flags?: InstanceFlags): Promise<void>;
+  /** Waits for the end of the Operation, and throws what went wrong in it. */
+  ended(operation: string): Promise<Operation>;
+  /** Asks, and waits for the end. */
   done<T extends EventType>(type: T, data: EventMap[T]): Promise<Operation>;
   /** A backup; answers its name. */
   backup(instance: string): Promise<string>;
@@ -25,7 +27,7 @@ export interface Site {
   discard(backup: string): Promise<void>;
   /** Starts every function's process anew. */
   renew(): Promise<void>;
-  /** The peak of each function's resident memory since then, by the function's name. */
+  /** The peak of each function's resident memory since then, by the function's name: of a site that is `isolate`. */
   peaks(): Record<string, number>;
   stop(): Promise<void>;
 }
@@ -33,8 +35,20 @@ export interface Site {
 /** Where the stack's buckets are; an export stays in its region. */
 const location = "asia-northeast1";
 
-export async function startSite(folder: string): Promise<Site> {
-  const stack = await startStack({ directory: join(folder, "stack"), fresh: true, isolate: true, location });
+export interface SiteOptions {
+  /** A process for each function. */
+  isolate?: boolean;
+  /** How far apart the places are where files can be cut; the functions' own where absent. */
+  borderBytes?: number;
+}
+
+/** Starts it in this directory. */
+export async function startSite(directory: string, { isolate = false, borderBytes }: SiteOptions): Promise<Site> {
+  // The functions inherit it.
+  if (borderBytes !== undefined) process.env.VALKEEP_BORDER_BYTES = String(borderBytes);
+  const stack = await startStack({ directory, fresh: true, isolate, location }).finally(
+    () => delete process.env.VALKEEP_BORDER_BYTES,
+  );
   const renewed = { pids: hostsOf(stack) };
   try {
     // Read by Google's libraries when they are loaded.
@@ -43,12 +57,14 @@ export async function startSite(folder: string): Promise<Site> {
     const { readConfig } = await import("../../shared/config.ts");
     const ports = createPorts(readConfig(process.env));
     const site: Site = {
+      stack,
       ports,
       exportBucket: stack.stack.storage.exportBucket,
-      async register(id, endpoint) {
-        const instance = newInstance({ id, endpoint, location }, ports.ids.uuid(), timeOf(Date.now()));
+      async register(id, endpoint, flags = {}) {
+        const instance = newInstance({ ...flags, id, endpoint, location }, ports.ids.uuid(), timeOf(Date.now()));
         await ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
       },
+      ended: (operation) => ended(ports, operation),
       done: async (type, data) => await ended(ports, await submit(ports, type, data)),
       async backup(instance) {
         return String((await site.done("backup.v1.requested", { instance })).response?.backup);
@@ -75,12 +91,16 @@ export async function startSite(folder: string): Promise<Site> {
           }),
         );
       },
-      stop: () => stack.stop(),
+      async stop() {
+        await stack.stop();
+        // The next one is elsewhere.
+        for (const name of Object.keys(stack.environment)) delete process.env[name];
+      },
     };
     // The first delivery to each function opens its connections.
     await site.register("warm", stack.stack.valkey.endpoint);
     await site.backup("warm");
-    say("the local stack is ready, a process for each function");
+    say(`the local stack is ready${isolate ? ", a process for each function" : ""}`);
     return site;
   } catch (error) {
     await stack.stop();

@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createNews, type Look, phraseOf } from "../../infra/cli/news.ts";
 import { progressLine } from "../../infra/cli/progress-bar.ts";
-import { eventTypes, verbOf } from "../../shared/backup/event.ts";
+import { eventTypes } from "../../shared/backup/event.ts";
 import type { Operation, RestorePlan, Task } from "../../shared/backup/operation.ts";
+import { verbOf } from "../../shared/backup/route.ts";
 import { StatusError } from "../../shared/error.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
 import type { Ports } from "../../shared/pipeline/ports.ts";

@@ -102,6 +102,14 @@ describe("a cluster with replicas", () => {
     expect(await taken(await planned(0, narrow), narrow)).toMatchObject({ keys: 100 });
   });
 
+  it("is described by CLUSTER SHARDS where SLOTS is not allowed", async () => {
+    for (const { endpoint } of cluster.nodes)
+      await send(endpoint, ["ACL", "SETUSER", "slotless", "on", ">x", "+@all", "-cluster|slots", "~*"]);
+    const slotless = { ...instance, authUser: "slotless", authSecret: "secret:x" };
+    const told = await valkey.describe(slotless, calm());
+    expect(told.shards).toEqual((await valkey.describe(instance, calm())).shards);
+  });
+
   it("is refused where its slots are not those of the plan", async () => {
     await expect(taken({ shard: 0, slots: "0-5459" })).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",

@@ -1,7 +1,8 @@
 import { slotCount, slotRanges } from "../../backup/slots.ts";
 import { type Address, otherNode } from "../address.ts";
-import { withClient } from "../connect.ts";
-import { covering, readSlots } from "./map.ts";
+import { type Ask, withClient } from "../connect.ts";
+import { ifAllowed } from "../describe.ts";
+import { type ClusterNode, type ClusterShard, covering, readShards, readSlots } from "./map.ts";
 
 /** Which primary serves which slot. */
 export interface SlotMap {
@@ -13,13 +14,22 @@ export interface SlotMap {
 
 /** As the node at the address sees it, a replica or a primary. UNAVAILABLE: there are slots that nobody serves. */
 export async function slotMapOf(address: Address, signal: AbortSignal): Promise<SlotMap> {
-  const answer = await withClient(address, signal, (ask) => ask("CLUSTER", "SLOTS"));
-  const shards = covering(readSlots(answer, address), address);
+  const shards = covering(await withClient(address, signal, (ask) => askShards(ask, address)), address);
   const owners = new Uint16Array(slotCount);
   for (const [owner, { slots }] of shards.entries())
     for (const [first, last] of slotRanges(slots)) owners.fill(owner, first, last + 1);
-  return { primaries: shards.map(({ nodes: [primary] }) => primary?.address ?? address), owners };
+  return { primaries: shards.map((shard) => primaryOf(shard)?.address ?? address), owners };
 }
+
+/** Those that a primary serves. A user for backups may be allowed CLUSTER SHARDS alone. */
+async function askShards(ask: Ask, address: Address): Promise<ClusterShard[]> {
+  const slots = await ifAllowed(ask("CLUSTER", "SLOTS"));
+  if (slots !== undefined) return readSlots(slots, address);
+  const shards = readShards(await ask("CLUSTER", "SHARDS"), address);
+  return shards.filter((shard) => primaryOf(shard) !== undefined);
+}
+
+const primaryOf = ({ nodes }: ClusterShard): ClusterNode | undefined => nodes.find(({ role }) => role === "PRIMARY");
 
 /** A node as the one that was asked names it: no host, or `?`, means the one that was asked. */
 export const nodeAt = (asked: Address, host: string, port: number): Address =>
