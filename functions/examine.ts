@@ -28,7 +28,12 @@ interface Source {
 export interface Examined {
   checks: Check[];
   plan: RestorePlan;
+  /** Of a cluster: nodes that can answer for it once its endpoint cannot. */
+  seeds: string[];
 }
+
+/** So many nodes are remembered at most. */
+const mostSeeds = 8;
 
 /** Asks the target all that decides whether it can take the files, and cuts them into parts. Changes nothing there. */
 export async function examine(
@@ -65,7 +70,8 @@ export async function examine(
   const counts = { askedCount: Math.min(lanes, parts.length), loadedCount: 0, loaded: [] };
   const replays = logs.filter(({ commands }) => commands > 0);
   const plan = { source: name, files: files.map(slim), parts, ...counts, target: asFound(target) };
-  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) } };
+  const others = (target.shards ?? []).map(({ endpoint }) => endpoint).filter((other) => other !== instance.endpoint);
+  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) }, seeds: others.slice(0, mostSeeds) };
 }
 
 /** Types are for the preflight alone: what is left of many files has to fit into the Operation. */

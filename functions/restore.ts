@@ -102,7 +102,12 @@ export async function targetIn(operation: string, instanceId: string, store: Por
 }
 
 /** Ends what the checks refuse, and a dry run; else the parts are next. */
-async function conclude(change: Change, instanceId: string, { checks, plan }: Examined, isDry: boolean): Promise<void> {
+async function conclude(
+  change: Change,
+  instanceId: string,
+  { checks, plan, seeds }: Examined,
+  isDry: boolean,
+): Promise<void> {
   const instance = instanceName(instanceId);
   const refusal = refusalOf(checks);
   change.operation.checks = checks;
@@ -112,6 +117,13 @@ async function conclude(change: Change, instanceId: string, { checks, plan }: Ex
   }
   if (isDry) return await change.end({ response: { instance, checks: checks.length } });
   change.operation.plan = plan;
+  if (seeds.length > 0) await remember(change, instance, seeds);
   if (plan.replays === undefined) beginParts(change, instance, plan);
   else change.ask("replay.v1.requested", { instance, phase: "BEGIN" }, "begin");
+}
+
+/** The endpoint of a cluster may die while it is restored: whoever goes on asks the others. A backup has found more of them. */
+async function remember(change: Change, name: string, seeds: string[]): Promise<void> {
+  const instance = await change.read<Instance>(name);
+  if (instance !== undefined && instance.seeds === undefined) change.put(name, { ...instance, seeds });
 }

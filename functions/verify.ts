@@ -1,7 +1,8 @@
 import type { Instance } from "../shared/backup/backup.ts";
 import { compare, compareFiles, loadedDatabases } from "../shared/backup/comparison.ts";
 import type { Operation, RestorePlan } from "../shared/backup/operation.ts";
-import { StatusError } from "../shared/error.ts";
+import { asStatusError, StatusError } from "../shared/error.ts";
+import type { Ports, Server } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Compares the restored instance with what was loaded, and says that it is restored. */
@@ -13,7 +14,7 @@ export const verify = step<"verification.v1.requested", RestorePlan>({
     const plan = request?.data.plan;
     if (plan === undefined || target === undefined)
       throw new StatusError("NOT_FOUND", `${data.instance} or the plan of ${operation} is gone`);
-    const complaints = [...compareFiles(plan), ...compare(plan, await valkey.describe(target.data, signal))];
+    const complaints = [...compareFiles(plan), ...compare(plan, await countAtRest(target.data, valkey, signal))];
     if (complaints.length > 0)
       throw new StatusError(
         "DATA_LOSS",
@@ -37,3 +38,22 @@ export const verify = step<"verification.v1.requested", RestorePlan>({
     await change.end({ response });
   },
 });
+
+/** What the target holds. UNAVAILABLE while slots of a cluster move: a key on its way is counted twice, or at neither node. */
+async function countAtRest(target: Instance, valkey: Ports["valkey"], signal: AbortSignal): Promise<Server> {
+  await requireRest(target, valkey, signal);
+  const server = await valkey.describe(target, signal);
+  await requireRest(target, valkey, signal);
+  return server;
+}
+
+async function requireRest(target: Instance, valkey: Ports["valkey"], signal: AbortSignal): Promise<void> {
+  if (target.mode !== "CLUSTER") return;
+  try {
+    await valkey.shardCount(target, signal);
+  } catch (error) {
+    const { code, message } = asStatusError(error);
+    if (code !== "FAILED_PRECONDITION") throw error;
+    throw new StatusError("UNAVAILABLE", `${target.name} cannot be counted now: ${message}`, { cause: error });
+  }
+}

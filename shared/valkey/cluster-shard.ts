@@ -29,7 +29,7 @@ export function settled(name: string, shard: ClusterShard, nodes: NodeState[]): 
   if (own.isMoving)
     throw new StatusError(
       "FAILED_PRECONDITION",
-      `slots are moving at ${address.endpoint}: take the backup once they have arrived`,
+      `slots are moving at ${address.endpoint}: try again once they have arrived`,
     );
   if (own.slots !== shard.slots) {
     const message = `the nodes do not agree yet on the slots of ${name}: ${address.endpoint} serves ${own.slots}`;
