@@ -32,8 +32,8 @@ export interface Examined {
   seeds: string[];
 }
 
-/** So many nodes are remembered at most. */
-const mostSeeds = 8;
+/** So many nodes of a cluster are remembered beside its endpoint. */
+export const mostSeeds = 8;
 
 /** Asks the target all that decides whether it can take the files, and cuts them into parts. Changes nothing there. */
 export async function examine(

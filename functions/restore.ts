@@ -12,7 +12,7 @@ import { step } from "../shared/pipeline/step.ts";
 import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
 import { beginParts } from "./after-parts.ts";
 import { sourcesAt } from "./aof-source.ts";
-import { type Examined, examine } from "./examine.ts";
+import { type Examined, examine, mostSeeds } from "./examine.ts";
 import { filesOf, placesOf } from "./source.ts";
 
 /** A restore that somebody asked for: of a backup, or of RDB files in a bucket. A dry run of it ends with its checks. */
@@ -122,8 +122,10 @@ async function conclude(
   else change.ask("replay.v1.requested", { instance, phase: "BEGIN" }, "begin");
 }
 
-/** The endpoint of a cluster may die while it is restored: whoever goes on asks the others. A backup has found more of them. */
-async function remember(change: Change, name: string, seeds: string[]): Promise<void> {
+/** The endpoint of a cluster may die while it is restored: whoever goes on asks these nodes, and those that were found before. */
+async function remember(change: Change, name: string, found: string[]): Promise<void> {
   const instance = await change.read<Instance>(name);
-  if (instance !== undefined && instance.seeds === undefined) change.put(name, { ...instance, seeds });
+  if (instance === undefined) return;
+  const seeds = [...new Set([...found, ...(instance.seeds ?? [])])].slice(0, mostSeeds);
+  change.put(name, { ...instance, seeds });
 }
