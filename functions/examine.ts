@@ -1,4 +1,4 @@
-import type { Instance } from "../shared/backup/backup.ts";
+import type { Instance, Seed } from "../shared/backup/backup.ts";
 import type { Check } from "../shared/backup/check.ts";
 import type { FoundTarget, ReplayFile, RestoreFile, RestorePlan } from "../shared/backup/operation.ts";
 import { preflight } from "../shared/backup/preflight.ts";
@@ -28,7 +28,12 @@ interface Source {
 export interface Examined {
   checks: Check[];
   plan: RestorePlan;
+  /** Of a cluster: nodes that can answer for it once its endpoint cannot. */
+  seeds: Seed[];
 }
+
+/** So many nodes of a cluster are remembered beside its endpoint. */
+export const mostSeeds = 8;
 
 /** Asks the target all that decides whether it can take the files, and cuts them into parts. Changes nothing there. */
 export async function examine(
@@ -66,7 +71,9 @@ export async function examine(
   const counts = { askedCount: Math.min(lanes, parts.length), loadedCount: 0, loaded: [] };
   const replays = logs.filter(({ commands }) => commands > 0);
   const plan = { source: name, files: files.map(slim), parts, ...counts, target: asFound(target) };
-  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) } };
+  const primaries = (target.shards ?? []).map(({ endpoint, node }) => ({ endpoint, node }));
+  const seeds = primaries.filter(({ endpoint }) => endpoint !== instance.endpoint).slice(0, mostSeeds);
+  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) }, seeds };
 }
 
 /** Types are for the preflight alone: what is left of many files has to fit into the Operation. */

@@ -1,4 +1,4 @@
-import type { Instance } from "../shared/backup/backup.ts";
+import type { Instance, Seed } from "../shared/backup/backup.ts";
 import { refusalOf } from "../shared/backup/check.ts";
 import { instanceIdOf, instanceName } from "../shared/backup/name.ts";
 import type { Operation } from "../shared/backup/operation.ts";
@@ -12,7 +12,7 @@ import { step } from "../shared/pipeline/step.ts";
 import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
 import { beginParts } from "./after-parts.ts";
 import { sourcesAt } from "./aof-source.ts";
-import { type Examined, examine } from "./examine.ts";
+import { type Examined, examine, mostSeeds } from "./examine.ts";
 import { filesOf, placesOf } from "./source.ts";
 
 /** A restore that somebody asked for: of a backup, or of RDB files in a bucket. A dry run of it ends with its checks. */
@@ -102,7 +102,12 @@ export async function targetIn(operation: string, instanceId: string, store: Por
 }
 
 /** Ends what the checks refuse, and a dry run; else the parts are next. */
-async function conclude(change: Change, instanceId: string, { checks, plan }: Examined, isDry: boolean): Promise<void> {
+async function conclude(
+  change: Change,
+  instanceId: string,
+  { checks, plan, seeds }: Examined,
+  isDry: boolean,
+): Promise<void> {
   const instance = instanceName(instanceId);
   const refusal = refusalOf(checks);
   change.operation.checks = checks;
@@ -112,7 +117,16 @@ async function conclude(change: Change, instanceId: string, { checks, plan }: Ex
   }
   if (isDry) return await change.end({ response: { instance, checks: checks.length } });
   change.operation.plan = plan;
+  if (seeds.length > 0) await remember(change, instance, seeds);
   if (plan.replays === undefined) return beginParts(change, instance, plan);
   change.hold({ kind: "replay", path: instance });
   change.ask("replay.v1.requested", { instance, phase: "BEGIN" }, "begin");
+}
+
+/** The endpoint of a cluster may die while it is restored: whoever goes on asks these nodes, and those that were found before. */
+async function remember(change: Change, name: string, found: Seed[]): Promise<void> {
+  const instance = await change.read<Instance>(name);
+  if (instance === undefined) return;
+  const older = (instance.seeds ?? []).filter(({ node }) => found.every((seed) => seed.node !== node));
+  change.put(name, { ...instance, seeds: [...found, ...older].slice(0, mostSeeds) });
 }

@@ -2,7 +2,7 @@ import type { Instance } from "../shared/backup/backup.ts";
 import { compare, compareFiles, loadedDatabases } from "../shared/backup/comparison.ts";
 import type { Operation, RestorePlan } from "../shared/backup/operation.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
-import type { Valkey } from "../shared/pipeline/ports.ts";
+import type { Ports, Server } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
 
 /** Compares the restored instance with what was loaded, and says that it is restored. */
@@ -14,7 +14,7 @@ export const verify = step<"verification.v1.requested", RestorePlan>({
     const plan = request?.data.plan;
     if (plan === undefined || target === undefined)
       throw new StatusError("NOT_FOUND", `${data.instance} or the plan of ${operation} is gone`);
-    const complaints = [...compareFiles(plan), ...(await complaintsAbout(target.data, plan, valkey, signal))];
+    const complaints = [...compareFiles(plan), ...compare(plan, await countAtRest(target.data, valkey, signal))];
     if (complaints.length > 0)
       throw new StatusError(
         "DATA_LOSS",
@@ -39,24 +39,21 @@ export const verify = step<"verification.v1.requested", RestorePlan>({
   },
 });
 
-/** Counts the target; a cluster of which something seems to be missing once more, when its slots are at rest. */
-async function complaintsAbout(
-  target: Instance,
-  plan: RestorePlan,
-  valkey: Valkey,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const complaints = compare(plan, await valkey.describe(target, signal));
-  if (complaints.length === 0 || target.mode !== "CLUSTER") return complaints;
+/** What the target holds. UNAVAILABLE while slots of a cluster move: a key on its way is counted twice, or at neither node. */
+async function countAtRest(target: Instance, valkey: Ports["valkey"], signal: AbortSignal): Promise<Server> {
   await requireRest(target, valkey, signal);
-  return compare(plan, await valkey.describe(target, signal));
+  const server = await valkey.describe(target, signal);
+  await requireRest(target, valkey, signal);
+  return server;
 }
 
-/** UNAVAILABLE while slots move: their keys are counted at both nodes then, or at none. */
-async function requireRest(target: Instance, valkey: Valkey, signal: AbortSignal): Promise<void> {
-  await valkey.shardCount(target, signal).catch((cause) => {
-    const { code, message } = asStatusError(cause);
-    if (code !== "FAILED_PRECONDITION") throw cause;
-    throw new StatusError("UNAVAILABLE", `${target.name} cannot be counted yet: ${message}`, { cause });
-  });
+async function requireRest(target: Instance, valkey: Ports["valkey"], signal: AbortSignal): Promise<void> {
+  if (target.mode !== "CLUSTER") return;
+  try {
+    await valkey.shardCount(target, signal);
+  } catch (error) {
+    const { code, message } = asStatusError(error);
+    if (code !== "FAILED_PRECONDITION") throw error;
+    throw new StatusError("UNAVAILABLE", `${target.name} cannot be counted now: ${message}`, { cause: error });
+  }
 }

@@ -49,6 +49,21 @@ describe("a comparison of function libraries", () => {
   });
 });
 
+describe("a comparison of keys", () => {
+  it.each([
+    [
+      "more keys than were loaded",
+      { 0: { keys: 11, expires: 0 } },
+      /holds 11 .*10 were loaded: someone else may write/,
+    ],
+    ["keys with an expiry", { 0: { keys: 12, expires: 2 } }, /holds 2 keys with expiry, 0 .*someone else may write/],
+    ["another database", { 0: { keys: 10, expires: 0 }, 3: { keys: 1, expires: 0 } }, /database 3 .*someone else may/],
+    ["fewer keys", { 0: { keys: 9, expires: 0 } }, /holds 9 keys without expiry, 10 were loaded$/],
+  ])("tells of %s, and why that may be", (_name, databases, wanted) => {
+    expect(compare(planOf(0, 0), { ...foundWith(0), databases }).join()).toMatch(wanted);
+  });
+});
+
 /** A file of ten keys in database 0 and four in database 3, of which three and two have an expiry. */
 const file: RestoreFile = {
   ...{ bucket: "vault", object: "0.rdb", generation: "1", sizeBytes: 100, magic: "REDIS", rdbVersion: 11 },

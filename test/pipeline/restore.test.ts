@@ -91,6 +91,26 @@ describe("a restore", () => {
     expect(new Set(seen.map((options) => JSON.stringify({ ...options, onProgress: undefined }))).size).toBe(2);
   });
 
+  it("into a cluster whose slots begin to move is counted once they rest, and keeps nodes to ask in place of its endpoint", async () => {
+    const target: Instance = { ...instanceOf("spread", "127.0.0.1:7003"), mode: "CLUSTER" };
+    const shard = { runId: "run", databases: {}, expiredKeys: 0 };
+    const shards = [7003, 7004].map((port) => ({ ...shard, endpoint: `127.0.0.1:${port}`, node: `node-${port}` }));
+    Object.assign(world.valkey.start(target.endpoint), { answers: { mode: "CLUSTER", shards } });
+    await register(world, target);
+    let looks = 0;
+    world.ports.valkey.shardCount = async () => {
+      if (++looks === 2) throw new StatusError("FAILED_PRECONDITION", "slots are moving at 127.0.0.1:7003");
+      return 2;
+    };
+    const operation = await ask("restore.v1.requested", { instance: "spread", backup: nightly, allowShrink: true });
+    expect(operation?.error).toBeUndefined();
+    expect(operation?.done).toBe(true);
+    expect(looks).toBe(4); // the plan's; the one that refused; before and after the count
+    expect((await world.ports.store.get<Instance>(target.name))?.data.seeds).toEqual([
+      { endpoint: "127.0.0.1:7004", node: "node-7004" },
+    ]);
+  });
+
   it("goes well when a key of a first attempt has expired at the second, and the server has not yet removed it", async () => {
     await begin(1, later);
     let attempts = 0;

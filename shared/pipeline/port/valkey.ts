@@ -14,7 +14,7 @@ export interface Server extends Target {
   /** Keys that have expired since the server started. */
   expiredKeys: number;
   /** Of a cluster, whose sums stand above: each primary that serves slots, by its first slot. */
-  shards?: { endpoint: string; runId: string; databases: Server["databases"]; expiredKeys: number }[];
+  shards?: { endpoint: string; node: string; runId: string; databases: Server["databases"]; expiredKeys: number }[];
 }
 
 /**

@@ -10,6 +10,8 @@ import { type SlotMap, slotMapOf } from "./slot-map.ts";
 
 /** A primary and what it tells of itself. */
 export interface DescribedNode {
+  /** Its id in the cluster; absent: it is not in one. */
+  id?: string | undefined;
   address: Address;
   server: Server;
 }
@@ -19,8 +21,12 @@ export async function describeNodes(
   address: Address,
   signal: AbortSignal,
 ): Promise<{ nodes: DescribedNode[]; owners: SlotMap["owners"] }> {
-  const { primaries, owners } = await slotMapOf(address, signal);
-  const nodes = await sideBySide(primaries, async (node) => ({ address: node, server: await describe(node, signal) }));
+  const { primaries, ids, owners } = await slotMapOf(address, signal);
+  const servers = await sideBySide(primaries, async (node) => ({
+    address: node,
+    server: await describe(node, signal),
+  }));
+  const nodes = servers.map((node, place) => ({ ...node, id: ids[place] }));
   const demoted = nodes.find(({ server }) => server.role === "REPLICA");
   if (demoted !== undefined) {
     const message = `${demoted.address.endpoint} is a replica now and still has its slots: wait for the end of the failover`;
@@ -60,8 +66,9 @@ export function asOneServer(nodes: readonly DescribedNode[], owners: SlotMap["ow
     ...strictest(servers),
     ...(systemMemoryBytes !== undefined && { systemMemoryBytes }),
     expiredKeys: sum(({ expiredKeys }) => expiredKeys),
-    shards: nodes.map(({ address: { endpoint }, server: { runId, databases, expiredKeys } }) => ({
+    shards: nodes.map(({ id = "", address: { endpoint }, server: { runId, databases, expiredKeys } }) => ({
       endpoint,
+      node: id,
       runId,
       databases,
       expiredKeys,

@@ -8,6 +8,8 @@ import { type ClusterNode, type ClusterShard, covering, readShards, readSlots } 
 export interface SlotMap {
   /** By their first slots. */
   primaries: Address[];
+  /** Of each primary its id in the cluster. */
+  ids: string[];
   /** By slot: the primary's place in the list. */
   owners: Uint16Array;
 }
@@ -18,7 +20,12 @@ export async function slotMapOf(address: Address, signal: AbortSignal): Promise<
   const owners = new Uint16Array(slotCount);
   for (const [owner, { slots }] of shards.entries())
     for (const [first, last] of slotRanges(slots)) owners.fill(owner, first, last + 1);
-  return { primaries: shards.map((shard) => primaryOf(shard)?.address ?? address), owners };
+  const primaries = shards.map(primaryOf);
+  return {
+    primaries: primaries.map((primary) => primary?.address ?? address),
+    ids: primaries.map((primary) => primary?.id ?? ""),
+    owners,
+  };
 }
 
 /** Those that a primary serves. A user for backups may be allowed CLUSTER SHARDS alone. */
