@@ -77,7 +77,7 @@ describe("restores create --keys --into-live", () => {
     ["--expiry=keep --to=copy", /--expiry is of use only with --keys/],
     ["--max-keys-per-second=9 --to=copy", /--max-keys-per-second is of use only with --keys/],
     ["--keys=a* --into-live --execute --dry-run --to=copy", /one of --execute and --dry-run/],
-    ["--keys=a* --into-live --strict --to=copy", /--strict is of no use/],
+    ["--keys=a* --into-live --strict --to=copy", /--strict is about an AOF/],
     ["--keys=a* --into-live --allow-shrink --to=copy", /--allow-shrink is of no use/],
     ["--strict --to=copy", /--strict is about an AOF, and a backup holds none/],
     ["--keys=a* --into-live --max-parallel-loads=2 --to=copy", /--max-parallel-loads is of no use/],
