@@ -134,8 +134,10 @@ describe("a comparison with the target", () => {
     const holding = (keys: number, expires: number) =>
       compare(plan, { ...foundWith(), databases: { 7: { keys, expires } } });
     expect(holding(3, 3)).toEqual([]);
-    expect(holding(4, 4)).toEqual(["database 7 holds 4 keys with expiry, 0 were loaded"]);
-    expect(holding(1, 0)).toEqual(["database 7 holds 1 keys without expiry, 0 were loaded"]);
+    expect(holding(4, 4)).toEqual(["database 7 holds 4 keys with expiry, 0 were loaded: someone else may write there"]);
+    expect(holding(1, 0)).toEqual([
+      "database 7 holds 1 keys without expiry, 0 were loaded: someone else may write there",
+    ]);
   });
 
   it("does not take a count of expired keys that somebody has set to zero for a loss", () => {

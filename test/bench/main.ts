@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { findValkey, type ValkeyPrograms } from "../../infra/local/valkey-programs.ts";
 import { benchCheck } from "./check.ts";
 import { benchClusterRestore } from "./cluster-restore.ts";
+import { benchFanOutMemory, fanOutBorderBytes } from "./fan-out-memory.ts";
 import { fillMixed, fillOne } from "./fill.ts";
 import { benchFleet } from "./fleet.ts";
 import { describeMachine } from "./machine.ts";
@@ -95,6 +96,17 @@ async function measureBesideValkey({ cli, checkRdb }: ValkeyPrograms): Promise<v
   await close();
 }
 
+/** Where files and nodes are many, or a value is large: a stack with borders as close as 250 small files want them. */
+async function measureFanOut(): Promise<void> {
+  await measure("memory of a fan-out", async () => {
+    const options = { isolate: true, borderBytes: fanOutBorderBytes };
+    const site = await startSite(join(folder, "stack"), options);
+    closing.push(() => site.stop());
+    return await benchFanOutMemory(site);
+  });
+  await close();
+}
+
 async function measureAll(): Promise<void> {
   const needing = [...only].filter((name) => name !== "plan" && name !== "fleet");
   const programs = needing.length > 0 ? await findValkey() : undefined;
@@ -102,6 +114,7 @@ async function measureAll(): Promise<void> {
   for (const line of head) say(line);
   tables.push(head.join("\n"));
   if (programs !== undefined && needing.some((name) => name !== "cluster-restore")) await measureBesideValkey(programs);
+  if (only.has("memory")) await measureFanOut();
   if (programs !== undefined && only.has("cluster-restore")) {
     const { cli } = programs;
     await measure("cluster-restore", () => benchClusterRestore({ folder, cli, sizeMb, runs }));
