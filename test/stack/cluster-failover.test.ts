@@ -85,7 +85,7 @@ async function assertComplete({ error, plan }: Operation): Promise<void> {
 
 const attemptsOf = async ({ name }: Operation) => Math.max(...(await stage.tasks(name)).map(({ attempt }) => attempt));
 
-it("a primary that is failed over in the middle: complete", { timeout: 120_000 }, async () => {
+it("a primary that is failed over in the middle: complete", { timeout: 300_000 }, async () => {
   const { goOn } = await midway();
   await failOver((await rolesOf(0)).replicas[0]);
   const restored = await goOn();
@@ -93,12 +93,15 @@ it("a primary that is failed over in the middle: complete", { timeout: 120_000 }
   expect(await attemptsOf(restored)).toBeGreaterThan(1);
 });
 
-it("a primary that is replaced, the new one first, and removed: complete", { timeout: 120_000 }, async () => {
-  const { primary: old } = await rolesOf(1);
+it("a primary that is replaced, the new one first, and removed: complete", { timeout: 300_000 }, async () => {
+  const { primary: old, replicas } = await rolesOf(1);
   const heir = await cluster.addReplica(old.endpoint);
   const id = await idOf(old.endpoint);
   const { goOn } = await midway();
   await failOver(heir);
+  const follows = async ({ endpoint }: ValkeyServer) =>
+    (await ask(endpoint, "INFO", "replication")).includes(`master_port:${heir.port}\r`);
+  for (const replica of replicas) await until(() => follows(replica), `${replica.endpoint} to follow the new primary`);
   await old.kill();
   for (const { endpoint, pid } of cluster.nodes)
     if (pid !== undefined) await until(() => forgotten(endpoint, id), `${endpoint} to forget the old one`);
@@ -115,7 +118,7 @@ const forgotten = async (endpoint: string, id: string) =>
   );
 
 it("a primary that dies, with it the registered endpoint, and an election: complete", {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const { goOn } = await midway();
   const { primary, replicas } = await rolesOf(2);
@@ -129,7 +132,7 @@ it("a primary that dies, with it the registered endpoint, and an election: compl
   expect(await attemptsOf(restored)).toBeGreaterThan(1);
 });
 
-it("a slot that moves, key by key: complete", { timeout: 120_000 }, async () => {
+it("a slot that moves, key by key: complete", { timeout: 300_000 }, async () => {
   const { operation, goOn } = await midway();
   const [, from = "", to = ""] = await primaries();
   await send(to, ["CLUSTER", "SETSLOT", slot, "IMPORTING", await idOf(from)]);
@@ -149,7 +152,7 @@ it("a slot that moves, key by key: complete", { timeout: 120_000 }, async () => 
   await assertComplete(await ended);
 });
 
-it("slots that move at once (CLUSTER MIGRATESLOTS): complete", { timeout: 120_000 }, async () => {
+it("slots that move at once (CLUSTER MIGRATESLOTS): complete", { timeout: 300_000 }, async () => {
   const { goOn } = await midway();
   const [, second = "", third = ""] = await primaries();
   await send(third, ["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", await idOf(second)]);
@@ -169,7 +172,7 @@ async function moveKeys(from: string, to: string): Promise<number> {
   return keys.length;
 }
 
-it("a primary that dies with writes that no replica had: says what is missing", { timeout: 120_000 }, async () => {
+it("a primary that dies with writes that no replica had: says what is missing", { timeout: 300_000 }, async () => {
   const { operation, goOn } = await midway();
   const { primary, replicas } = await rolesOf(1);
   const heir = replicas[0]?.endpoint ?? "";
@@ -202,7 +205,7 @@ function emptySlot(): number {
   return empty;
 }
 
-it("somebody who writes other keys meanwhile: says so, and takes nothing away", { timeout: 120_000 }, async () => {
+it("somebody who writes other keys meanwhile: says so, and takes nothing away", { timeout: 300_000 }, async () => {
   const { operation, goOn } = await midway();
   const [, , third = ""] = await primaries();
   let isOver = false;
