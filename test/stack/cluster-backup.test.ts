@@ -57,13 +57,16 @@ async function writing({ endpoint }: Cluster): Promise<{ stop(): Promise<void> }
   };
 }
 
-/** Asks for a backup, acts once a shard's snapshot is under way at this node, and waits for the end. */
-async function during(id: string, node: ValkeyServer | undefined, act: () => Promise<unknown>): Promise<Operation> {
+/** Asks for a backup, acts once a shard's snapshot is under way at one of these nodes, and waits for the end. */
+async function during(
+  id: string,
+  nodes: readonly (ValkeyServer | undefined)[],
+  act: () => Promise<unknown>,
+): Promise<Operation> {
   const name = await stage.ask("backup.v1.requested", { instance: "orders", backupId: id });
-  await until(async () => {
-    const info = String(await send(node?.endpoint ?? "", ["INFO", "persistence"]));
-    return info.includes("rdb_bgsave_in_progress:1");
-  }, `a snapshot of ${node?.endpoint}`);
+  const isRead = async (node: ValkeyServer | undefined) =>
+    String(await send(node?.endpoint ?? "", ["INFO", "persistence"])).includes("rdb_bgsave_in_progress:1");
+  await until(async () => (await Promise.all(nodes.map(isRead))).includes(true), "a snapshot under way");
   await sleep(1_000);
   await act();
   return await stage.ended(name);
@@ -101,6 +104,12 @@ async function rolesOf(shard: number): Promise<{ primary: ValkeyServer | undefin
   return { primary: at(line), replicas };
 }
 
+/** All of a shard: which of them is read the backup decides. */
+async function nodesOf(shard: number): Promise<(ValkeyServer | undefined)[]> {
+  const { primary, replicas } = await rolesOf(shard);
+  return [primary, ...replicas];
+}
+
 it("a backup under write load is complete, of the replicas, and says that its shards are not of one instant", async () => {
   const { error } = await stage.done("backup.v1.requested", { instance: "orders", backupId: "calm" });
   expect(error).toBeUndefined();
@@ -111,7 +120,7 @@ it("a backup under write load is complete, of the replicas, and says that its sh
 
 it("a replica that is killed while it is read: the shard is taken again from another node", async () => {
   const [replica] = (await rolesOf(0)).replicas;
-  const operation = await during("replica-killed", replica, async () => await replica?.kill());
+  const operation = await during("replica-killed", [replica], async () => await replica?.kill());
   expect(operation.error).toBeUndefined();
   expect(operation.incidents).toMatchObject([{ code: "UNAVAILABLE" }]);
   const backup = await assertComplete("replica-killed");
@@ -120,7 +129,7 @@ it("a replica that is killed while it is read: the shard is taken again from ano
 }, 240_000);
 
 it("a primary that is failed over while the backup runs: complete", async () => {
-  const [first] = (await rolesOf(0)).replicas;
+  const first = await nodesOf(0);
   const [heir] = (await rolesOf(1)).replicas;
   const { error } = await during("failed-over", first, () => send(heir?.endpoint ?? "", ["CLUSTER", "FAILOVER"]));
   expect(error).toBeUndefined();
@@ -128,7 +137,7 @@ it("a primary that is failed over while the backup runs: complete", async () => 
 }, 240_000);
 
 it("a node that is replaced, the new one first, and removed while the backup wants it: complete", async () => {
-  const [first] = (await rolesOf(0)).replicas;
+  const first = await nodesOf(0);
   const { primary, replicas } = await rolesOf(2);
   const [old] = replicas;
   await cluster.addReplica(primary?.endpoint ?? "");
@@ -145,18 +154,17 @@ it("a node that is replaced, the new one first, and removed while the backup wan
 it("the registered endpoint that dies, a primary: its replica takes over, and the backup is complete", async () => {
   const { primary, replicas } = await rolesOf(0);
   expect(primary?.endpoint).toBe(cluster.endpoint);
-  const { error } = await during("endpoint-killed", replicas[0], async () => await primary?.kill());
+  const { error } = await during("endpoint-killed", [primary, ...replicas], async () => await primary?.kill());
   expect(error).toBeUndefined();
   await assertComplete("endpoint-killed");
 }, 240_000);
 
 it("slots that begin to move while the backup runs: a refusal, and nothing is left of it", async () => {
-  const [first, from, to] = [await rolesOf(0), await rolesOf(1), await rolesOf(2)];
+  const [first, from, to] = [await nodesOf(0), await rolesOf(1), await rolesOf(2)];
   const slot = cluster.shards[1]?.firstSlot ?? 0;
   const [here, there] = [from.primary?.endpoint ?? "", to.primary?.endpoint ?? ""];
   const [hereId, thereId] = [await send(here, ["CLUSTER", "MYID"]), await send(there, ["CLUSTER", "MYID"])].map(String);
-  const [node] = first.replicas.length > 0 ? first.replicas : [first.primary];
-  const { error } = await during("moving", node, async () => {
+  const { error } = await during("moving", first, async () => {
     await send(there, ["CLUSTER", "SETSLOT", slot, "IMPORTING", hereId ?? ""]);
     await send(here, ["CLUSTER", "SETSLOT", slot, "MIGRATING", thereId ?? ""]);
   });
