@@ -140,6 +140,58 @@ describe("a delivery", () => {
     expect(await zombie).toBe("later");
   });
 
+  it("has a higher epoch than each before it, by which servers tell their connections apart", async () => {
+    const { deliver } = setUp();
+    const epochs: number[] = [];
+    for (let round = 0; round < 3; round++)
+      await deliver(async ({ epoch }) => {
+        epochs.push(epoch);
+        throw new StatusError("UNAVAILABLE", "no");
+      });
+    expect(epochs).toEqual([1, 2, 3]);
+  });
+
+  it("of a task that is done runs nothing, though its operation goes on", async () => {
+    const { ports } = setUp();
+    let runs = 0;
+    const steps = [
+      step({
+        on: "sweep.v1.requested",
+        run: async () => void runs++,
+        commit: async () => undefined,
+      }),
+    ];
+    for (let round = 0; round < 2; round++) expect(await handle(steps, message(), ports, timing)).toBe("done");
+    expect([runs, (await operations(ports))[0]?.done]).toEqual([1, false]);
+  });
+
+  it("does not renew a lease that somebody else has by now", async () => {
+    const { ports, clock, deliver } = setUp();
+    let renewed: Promise<unknown> = Promise.resolve();
+    const taken = Promise.withResolvers<void>();
+    const steps = [
+      step({
+        on: "sweep.v1.requested",
+        async run(work) {
+          await taken.promise;
+          renewed = work.renew().catch((error) => error);
+          await renewed;
+        },
+        commit: async (_work, _result, change) => await change.end(),
+      }),
+    ];
+    const zombie = handle(steps, message(), { ...ports, clock: { ...clock, sleep: untilAborted } }, timing);
+    await clock.advance(timing.lease + 1);
+    const second = deliver(() => clock.sleep(5_000));
+    await clock.advance(10);
+    const lease = (await theTask(ports))?.lease;
+    taken.resolve();
+    expect(await zombie).toBe("later");
+    expect(await renewed).toMatchObject({ code: "ABORTED", message: expect.stringContaining("somebody else goes on") });
+    expect((await theTask(ports))?.lease).toEqual(lease);
+    expect(await settled(second, clock)).toBe("done");
+  });
+
   it("aborts its step ten seconds before a lease that cannot be renewed would lapse", async () => {
     const { ports, clock, deliver } = setUp();
     let abortedAt = 0;
@@ -156,6 +208,29 @@ describe("a delivery", () => {
     ports.store.commit = commit;
     expect(await settled(first, clock)).toBe("later");
     expect(abortedAt).toBe(timing.lease - timing.margin);
+  });
+
+  it("reckons a renewed lease from when it was asked for, however late the answer comes", async () => {
+    const { ports, clock, deliver } = setUp();
+    const { commit } = ports.store;
+    let renewedAt = 0;
+    let abortedAt = 0;
+    const first = deliver(async (_work, _ports, signal) => {
+      ports.store.commit = async (writes) => {
+        renewedAt = clock.monotonic();
+        ports.store.commit = failing("UNAVAILABLE");
+        await commit(writes);
+        await clock.sleep(15_000);
+      };
+      signal.addEventListener("abort", () => {
+        abortedAt = clock.monotonic();
+      });
+      await clock.sleep(200_000, signal);
+    });
+    await clock.advance(100_000);
+    ports.store.commit = commit;
+    expect(await settled(first, clock)).toBe("later");
+    expect([renewedAt > 0, abortedAt]).toEqual([true, renewedAt + timing.lease - timing.margin]);
   });
 
   it("that is not done within 540 s fails for good and says how far it came", async () => {
@@ -194,6 +269,23 @@ describe("a delivery", () => {
     expect(await settled(first, clock)).toBe("later");
     expect((await operations(ports))[0]?.error?.code).toBe("CANCELLED");
     expect(await deliver(failing("INTERNAL", "must not run"))).toBe("done");
+  });
+
+  it("of an operation that is cancelled while it is admitted runs nothing", async () => {
+    const { ports, clock } = setUp();
+    let runs = 0;
+    const steps = [
+      step({
+        on: "sweep.v1.requested",
+        async admit(_work, change) {
+          await endOperation(ports, change.operation.name, new StatusError("CANCELLED", "by hand"), true);
+        },
+        run: async () => void runs++,
+        commit: async () => undefined,
+      }),
+    ];
+    await settled(handle(steps, message(), ports, timing), clock);
+    expect([runs, (await operations(ports))[0]?.error?.code]).toEqual([0, "CANCELLED"]);
   });
 });
 

@@ -81,6 +81,17 @@ describe("the relay", () => {
     expect(world.events.messages.map(({ type }) => type)).toContain("sweep.v1.requested");
   });
 
+  it("wakes what died with its function, once its lease is over, though Pub/Sub never brings it again", async () => {
+    const { ports } = watch(world.ports, "before", 2); // the claim is written by then
+    void handle(steps.backup, incoming("backup.v1.requested", { instance: "orders" }), ports, timing);
+    await world.clock.advance(timing.lease + timing.neglect - 1);
+    await world.tick();
+    expect(world.events.take()).toEqual([]);
+    await world.clock.advance(1);
+    await world.tick();
+    expect(world.events.take().map(({ type }) => type)).toEqual(["backup.v1.requested"]);
+  });
+
   it("ends what is overdue even if an outbox entry cannot be published", async () => {
     const name = await submit({ ...world.ports, events: { publish: async () => undefined } }, "sweep.v1.requested", {});
     await world.clock.advance(2 * 3600_000);
