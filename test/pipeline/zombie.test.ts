@@ -13,6 +13,7 @@ import type { Ports } from "../../shared/pipeline/ports.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { timing } from "../../shared/pipeline/timing.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
+import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
 import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
@@ -42,6 +43,34 @@ const taken = (type: EventType, shard?: number): PublishedMessage | undefined =>
   world.events
     .take()
     .find((m) => m.type === type && (shard === undefined || (m.data as { shards?: number[] }).shards?.[0] === shard));
+
+/** Ports of a process that stands still within one call, and whose timers never come: until `go`. */
+function still(effect: "valkey.snapshot" | "objects.create"): { ports: Ports; go: () => void } {
+  const { promise: gone, resolve: go } = Promise.withResolvers<void>();
+  const { clock, objects, valkey } = world.ports;
+  const sleep: Ports["clock"]["sleep"] = (_, signal) =>
+    new Promise((_resolve, reject) => signal?.addEventListener("abort", () => reject(signal.reason), { once: true }));
+  const ports: Ports = { ...world.ports, clock: { ...clock, sleep } };
+  if (effect === "objects.create")
+    ports.objects = {
+      ...objects,
+      async create(...args) {
+        await gone;
+        return await objects.create(...args);
+      },
+    };
+  else
+    ports.valkey = {
+      ...valkey,
+      async *snapshot(...args) {
+        for await (const chunk of valkey.snapshot(...args)) {
+          yield chunk;
+          await gone;
+        }
+      },
+    };
+  return { ports, go };
+}
 
 async function pause(): Promise<void> {
   for (let n = 0; n < 20; n++) await new Promise(setImmediate);
@@ -93,6 +122,33 @@ describe("a snapshot that goes on after its operation was cancelled", () => {
     for await (const { object } of world.ports.objects.list(vault, `${nightly}/`)) there.push(object);
     expect(backup?.state).toBe("ACTIVE");
     expect(there).toEqual([`${nightly}/0.rdb`, `${nightly}/1.rdb`, `${nightly}/manifest.json`]);
+  });
+});
+
+describe("a backup that is cancelled while one of its functions stands still", () => {
+  it.each([
+    ["in the midst of a file", "shard.v1.requested", "valkey.snapshot"],
+    ["before the manifest", "seal.v1.requested", "objects.create"],
+  ] as const)("%s gets no object more from it", async (_, type, effect) => {
+    await world.events.publish({
+      type: "backup.v1.requested",
+      data: { instance: "orders", backupId: "nightly" },
+      attributes: {},
+    });
+    let message: PublishedMessage | undefined;
+    for (let step = 0; step < 3 && message === undefined; step++)
+      for (const one of world.events.take())
+        if (one.type === type) message ??= one;
+        else await deliver(one);
+    const { ports, go } = still(effect);
+    const zombie = deliver(message, ports);
+    await pause();
+    const [backup] = await world.ports.store.query<Operation>({ collection: "operations" });
+    await endOperation(world.ports, backup?.path ?? "", new StatusError("CANCELLED", "by hand"), true);
+    await world.settle();
+    go();
+    expect(await zombie).toBe("later");
+    expect(await objectsOf(world, vault)).toEqual([]);
   });
 });
 
