@@ -14,17 +14,20 @@ import { once } from "../../shared/pipeline/stream.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { check } from "../../shared/rdb/check.ts";
 import { preamble } from "../aof/files.ts";
+import { change } from "./change.ts";
 import {
   askKeys,
   heldBy,
   type Key,
   type Keyspace,
   liveServer,
+  losingFirstAnswer,
   nightly,
   patternIn,
   put,
   undo,
   withLive,
+  writtenBetween,
 } from "./live.ts";
 import { objectsOf } from "./objects.ts";
 import { begun, operationsOf, requested } from "./requested.ts";
@@ -180,16 +183,8 @@ describe("a restore of single keys", () => {
 
   it("that was cut off keeps a key that it may have written itself within reach of a forced undo", async () => {
     const before = heldBy(world);
-    const { exchange } = world.ports.valkey;
-    let isCut = false;
-    world.ports.valkey.exchange = async (...args) => {
-      const results = await exchange(...args);
-      if (isCut) return results;
-      isCut = true;
-      // As if the server had laid the value down in another way.
-      put(liveServer(world), [{ name: secret, text: "old, in other bytes" }]);
-      throw new StatusError("UNAVAILABLE", "the answer was lost");
-    };
+    // As if the server had laid the value down in another way.
+    losingFirstAnswer(world, () => put(liveServer(world), [{ name: secret, text: "old, in other bytes" }]));
     const operation = await askKeys(world, "user:42:*", { conflictPolicy: "REPLACE", execute: true });
     expect(operation.response).toMatchObject({ created: 1, replaced: 0, changed: 1 });
     expect((await undo(world, operation)).response).toMatchObject({ deleted: 1, changed: 1 });
@@ -198,29 +193,16 @@ describe("a restore of single keys", () => {
   });
 
   it("does not count what an earlier attempt wrote as a conflict under SKIP", async () => {
-    const { exchange } = world.ports.valkey;
-    let isCut = false;
-    world.ports.valkey.exchange = async (...args) => {
-      const results = await exchange(...args);
-      if (isCut) return results;
-      isCut = true;
-      throw new StatusError("UNAVAILABLE", "the answer was lost");
-    };
+    losingFirstAnswer(world);
     const { response } = await askKeys(world, "user:*", { execute: true });
     expect(response).toMatchObject({ created: 2, identical: 1, skipped: 1, changed: 0 });
   });
 
   it("leaves a key to the writer who came between the look and the write", async () => {
-    const { create } = world.ports.objects;
-    world.ports.objects.create = async (bucket, object, ...rest) => {
-      const info = await create(bucket, object, ...rest);
-      if (isUndoList(object))
-        put(liveServer(world), [
-          { name: secret, text: "newer" },
-          { name: "user:42:gone", text: "newer" },
-        ]);
-      return info;
-    };
+    writtenBetween(world, [
+      { name: secret, text: "newer" },
+      { name: "user:42:gone", text: "newer" },
+    ]);
     const operation = await askKeys(world, "user:42:*", { conflictPolicy: "REPLACE", execute: true });
     expect(operation.response).toMatchObject({ created: 0, replaced: 0, identical: 1, changed: 2 });
     expect(heldBy(world)).toMatchObject({ [`0:${secret}`]: { text: "newer" }, "0:user:42:gone": { text: "newer" } });
@@ -230,12 +212,7 @@ describe("a restore of single keys", () => {
   });
 
   it("does not take back a key that somebody else wrote, with the same value, between the look and the write", async () => {
-    const { create } = world.ports.objects;
-    world.ports.objects.create = async (bucket, object, ...rest) => {
-      const info = await create(bucket, object, ...rest);
-      if (isUndoList(object)) put(liveServer(world), [{ name: "user:42:gone", text: "old" }]);
-      return info;
-    };
+    writtenBetween(world, [{ name: "user:42:gone", text: "old" }]);
     const operation = await askKeys(world, "user:42:gone", { execute: true });
     expect(operation.response).toMatchObject({ created: 0, identical: 1, changed: 0 });
     await undo(world, operation, { force: true });
@@ -244,12 +221,7 @@ describe("a restore of single keys", () => {
 
   it("under FAIL is refused where a key appears after the look, and says how to take back what was written", async () => {
     await liveServer(world).shards[0]?.clear();
-    const { create } = world.ports.objects;
-    world.ports.objects.create = async (bucket, object, ...rest) => {
-      const info = await create(bucket, object, ...rest);
-      if (isUndoList(object)) put(liveServer(world), [{ name: "user:42:gone", text: "newer" }]);
-      return info;
-    };
+    writtenBetween(world, [{ name: "user:42:gone", text: "newer" }]);
     const operation = await askKeys(world, "user:42:*", { conflictPolicy: "FAIL", execute: true });
     expect(operation.error).toMatchObject({
       code: "FAILED_PRECONDITION",
@@ -540,13 +512,25 @@ describe("an undo", () => {
     expect(heldBy(world)).toEqual(before);
   });
 
-  it("is refused for what is not there, was no restore of single keys, was a dry run, or goes on", async () => {
+  it("is refused for what is not there, was no restore of single keys, or was a dry run", async () => {
     const refused = async (name: string) => (await begun(world, "undo.v1.requested", { restore: name })).error?.message;
     expect(await refused("operations/restore-none")).toMatch(/there is no operations\/restore-none/);
     const [backup] = await operationsOf(world, "backup");
     expect(await refused(backup?.name ?? "")).toMatch(/only a restore of single keys/);
     expect(await refused((await askKeys(world, "user:42:*")).name)).toMatch(/it was a dry run/);
     expect(await refused("restore-none")).toMatch(/malformed operation name/);
+  });
+
+  it("is refused while the restore goes on", async () => {
+    await change<Operation>(world, operation.name, { done: false });
+    const data = { restore: operation.name, execute: true };
+    await world.events.publish({ type: "undo.v1.requested", data, attributes: {} });
+    for (const message of world.events.take()) await world.deliver(message);
+    const [refused] = await operationsOf(world, "undo");
+    expect(refused?.error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringMatching(/it still goes on; wait for it or cancel it/),
+    });
   });
 
   it("is refused once a week is over, and a sweep of the vault takes its objects some days later, not before", async () => {
@@ -565,10 +549,11 @@ describe("an undo", () => {
     expect((await objectsOf(world, vault)).some((name) => name.endsWith("manifest.json"))).toBe(true);
   });
 
-  it("goes nowhere else than where the restore went", async () => {
-    const doc = await world.ports.store.get<Instance>("instances/copy");
-    const data = { ...doc?.data, endpoint: "127.0.0.1:7001" };
-    await world.ports.store.commit([{ kind: "put", path: "instances/copy", data, updateTime: doc?.updateTime ?? "" }]);
+  it.each<Partial<Instance>>([
+    { endpoint: "127.0.0.1:7001" },
+    { uid: "another" },
+  ])("goes nowhere else than where the restore went: %j", async (fields) => {
+    await change<Instance>(world, "instances/copy", fields);
     expect((await undo(world, operation)).error?.message).toMatch(/no longer what .* wrote into/);
   });
 });

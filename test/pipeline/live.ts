@@ -1,6 +1,7 @@
 import type { EventMap } from "../../shared/backup/event.ts";
-import { backupName, selectionObject } from "../../shared/backup/name.ts";
+import { backupName, isUndoList, selectionObject } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import { StatusError } from "../../shared/error.ts";
 import { keyName, type MemoryServer } from "../../shared/memory/valkey.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
@@ -71,4 +72,25 @@ export async function askKeys(world: World, keys: string, data: Partial<Request>
 /** Asks to take back what an Operation has done. */
 export async function undo(world: World, { name }: Operation, data: object = {}): Promise<Operation> {
   return await begun(world, "undo.v1.requested", { restore: name, execute: true, ...data });
+}
+
+/** Somebody else writes these keys as soon as the vault tells what a restore is about to write: between its look and its write. */
+export function writtenBetween(world: World, keys: readonly Key[]): void {
+  const { create } = world.ports.objects;
+  world.ports.objects.create = async (bucket, object, ...rest) => {
+    const info = await create(bucket, object, ...rest);
+    if (isUndoList(object)) put(liveServer(world), keys);
+    return info;
+  };
+}
+
+/** The first keys are written, but nobody hears of it. */
+export function losingFirstAnswer(world: World, meanwhile: () => void = () => undefined): void {
+  const { exchange } = world.ports.valkey;
+  world.ports.valkey.exchange = async (...args) => {
+    await exchange(...args);
+    world.ports.valkey.exchange = exchange;
+    meanwhile();
+    throw new StatusError("UNAVAILABLE", "the answer was lost");
+  };
 }
