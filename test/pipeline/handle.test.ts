@@ -445,6 +445,14 @@ describe("a poisoned message", () => {
   });
 });
 
+it("an operation that has ended is ended by nobody else", async () => {
+  const { ports, events, deliver } = setUp();
+  await deliver(async () => undefined);
+  const [ended] = await operations(ports);
+  expect(await endOperation(ports, ended?.name ?? "", new StatusError("CANCELLED", "by hand"), false)).toBe(false);
+  expect([await operations(ports), events.messages]).toEqual([[ended], []]);
+});
+
 describe("a dead letter", () => {
   it("that was never claimed is begun: nothing disappears", async () => {
     const { ports, events } = setUp();
@@ -480,6 +488,18 @@ describe("a dead letter", () => {
       done: true,
       error: { code: "UNAVAILABLE", message: "gave up after 1 attempts: nobody answers" },
     });
+  });
+
+  it("is left to whoever is at its last attempt", async () => {
+    const { ports, clock, deliver } = setUp();
+    const last = deliver(() => clock.sleep(30_000));
+    await clock.advance(1_000);
+    const [{ name } = { name: "" }] = await operations(ports);
+    const attributes = { operation: name.slice("operations/".length), task: "sweep.v1.requested" };
+    const letter = message({}, { ...attributes, type: "sweep.v1.requested" });
+    await buried(letter, ports, { ...timing, maxAttempts: 1 });
+    expect(await settled(last, clock)).toBe("done");
+    expect((await operations(ports)).map(({ done, error }) => [done, error])).toEqual([[true, undefined]]);
   });
 
   it("of no known topic is logged as an error", async () => {

@@ -1,13 +1,17 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Backup, BackupCollection } from "../../shared/backup/backup.ts";
+import type { Backup, BackupCollection, Instance } from "../../shared/backup/backup.ts";
 import { later, timeOf } from "../../shared/backup/duration.ts";
 import type { EventType } from "../../shared/backup/event.ts";
 import { backupName, collectionName, fileObject } from "../../shared/backup/name.ts";
 import { StatusError } from "../../shared/error.ts";
+import { begin } from "../../shared/pipeline/begin.ts";
+import { once } from "../../shared/pipeline/stream.ts";
+import { endOperation } from "../../shared/pipeline/submit.ts";
 import { valkeep } from "../cli/terminal.ts";
+import { change } from "./change.ts";
 import { registered, unscheduled } from "./registered.ts";
 import { begun, operationsOf } from "./requested.ts";
-import { exports, vault, type World } from "./world.ts";
+import { exports, onward, vault, type World } from "./world.ts";
 
 const day = 86_400;
 const orders = collectionName("orders");
@@ -261,4 +265,42 @@ it("a backup goes though the bucket that held it, once the vault, is gone; while
   Object.assign(settings, { vaultBucket: exports });
   await askAndRun("sweep.v1.requested", {});
   expect(await backup(one)).toBeUndefined();
+});
+
+it("what a dead function's stream wrote after its backup had failed goes an hour later", async () => {
+  await askAndLose("backup.v1.requested", { instance: "orders", backupId: "three" });
+  const operation = (await operations()).find(({ verb, done }) => verb === "backup" && !done)?.name ?? "";
+  await endOperation(world.ports, operation, new StatusError("CANCELLED", "by hand"), true);
+  for (const message of world.events.take()) await world.deliver(message);
+  const late = fileObject(backupName("orders", "three"), 0);
+  await world.ports.objects.create(vault, late, once(Buffer.from("late")), { operation, shard: "0" });
+  await run();
+  expect(await world.ports.objects.stat(vault, late)).toBeUndefined();
+});
+
+it("of two who read a backup the first to end leaves it pinned by the other", async () => {
+  await askAndLose("export.v1.requested", { backup: one, gcsBucket: exports, onward: { gcsBucket: onward } });
+  const [other] = await operationsOf(world, "export");
+  await askAndLose("export.v1.requested", { backup: one, gcsBucket: exports });
+  expect((await operationsOf(world, "export")).map(({ done }) => done).sort()).toEqual([false, true]);
+  expect((await backup(one))?.pins).toEqual([other?.name]);
+});
+
+it("who has lost a lock with the instance that was registered anew does not take it from the next", async () => {
+  await askAndLose("restore.v1.requested", { instance: "orders", backup: one });
+  const [mine] = await operationsOf(world, "restore");
+  await change<Instance>(world, "instances/orders", { restoring: "operations/restore-other" });
+  await endOperation(world.ports, mine?.name ?? "", new StatusError("CANCELLED", "by hand"), true);
+  const instance = await world.ports.store.get<Instance>("instances/orders");
+  expect(instance?.data.restoring).toBe("operations/restore-other");
+});
+
+it("a tombstone that somebody reads is not erased, though its grace is over", async () => {
+  await world.ports.store.commit([{ kind: "create", path: "operations/restore-1", data: { done: false } }]);
+  const purgeTime = "2025-01-01T00:00:00.000Z";
+  await change<Backup>(world, one, { state: "DELETING", purgeTime, pins: ["operations/restore-1"] });
+  await begin(world.ports, "erase-1", "erasure.v1.requested", { backup: one });
+  for (const message of world.events.take()) await world.deliver(message);
+  expect((await operationsOf(world, "erase"))[0]?.error?.message).toMatch(/in use by operations\/restore-1/);
+  expect(await world.ports.objects.stat(vault, fileObject(one, 0))).toBeDefined();
 });
