@@ -1,9 +1,13 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Backup } from "../../shared/backup/backup.ts";
-import { backupName, fileObject } from "../../shared/backup/name.ts";
+import { backupName, fileObject, manifestObject } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
-import { encodeString } from "../../shared/rdb/writer.ts";
+import { operationIdFor } from "../../shared/pipeline/identity.ts";
+import { once } from "../../shared/pipeline/stream.ts";
+import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
+import { change } from "./change.ts";
+import { operationsOf } from "./requested.ts";
 import { createWorld, instanceOf, vault, type World } from "./world.ts";
 
 const nightly = backupName("orders", "nightly");
@@ -35,12 +39,15 @@ beforeEach(async () => {
 });
 
 /** An object where the backup's file belongs, written by an Operation. */
-async function put(bytes: string, operation: string): Promise<void> {
-  async function* source() {
-    yield Buffer.from(bytes);
-  }
-  await world.ports.objects.create(vault, object, source(), { operation, shard: "0" });
+async function put(bytes: string, operation: string, at = object, shard = "0"): Promise<void> {
+  await world.ports.objects.create(vault, at, once(Buffer.from(bytes)), { operation, shard });
 }
+
+/** The other Operation has ended. */
+const endOther = () => change<Operation>(world, other.name, { done: true });
+
+/** The Operation that `deliverOnce` begins. */
+const own = `operations/${operationIdFor("backup.v1.requested", "request orders a")}`;
 
 /** Asks for the backup and delivers what follows, once each. */
 async function deliverOnce(): Promise<void> {
@@ -67,10 +74,49 @@ it("a file of another operation that goes on is never removed: the snapshot wait
 
 it("once that operation has ended its file gives way, and the backup is whole", async () => {
   await deliverOnce();
-  const doc = await world.ports.store.get<Operation>(other.name);
-  const data = { ...other, done: true };
-  await world.ports.store.commit([{ kind: "put", path: other.name, data, updateTime: doc?.updateTime ?? "" }]);
+  await endOther();
   await world.settle();
   expect((await world.ports.store.get<Backup>(nightly))?.data.state).toBe("ACTIVE");
   expect(stored()).toMatch(/^(VALKEY|REDIS)/);
+});
+
+it("a file for which a manifest stands is never removed, though nobody remembers its backup", async () => {
+  await put("the manifest", other.name, manifestObject(nightly));
+  await endOther();
+  await deliverOnce();
+  const mine = (await operationsOf(world, "backup")).find(({ name }) => name === own);
+  expect(mine?.error).toMatchObject({
+    code: "ALREADY_EXISTS",
+    message: `${nightly} is complete in the bucket already; nothing is overwritten`,
+  });
+  expect(stored()).toBe("of the other");
+});
+
+it("a manifest of somebody else that appears in the end is left as it is, and the backup does not count", async () => {
+  await endOther();
+  await deliverOnce();
+  await put("the manifest", other.name, manifestObject(nightly));
+  await world.settle();
+  const mine = (await operationsOf(world, "backup")).find(({ name }) => name === own);
+  expect(mine?.error).toMatchObject({ code: "ALREADY_EXISTS", message: expect.stringMatching(/with other contents/) });
+  expect(Buffer.from(world.ports.objects.contents(vault, manifestObject(nightly)) ?? []).toString()).toBe(
+    "the manifest",
+  );
+  expect(await world.ports.store.get(nightly)).toBeUndefined();
+});
+
+it.each([
+  ["that is no whole file gives way to one that is", "0", "half", ["ACTIVE", [1]]],
+  ["that was written for another shard is not taken for it", "7", "whole", [undefined, undefined]],
+])("an object of its own %s", async (_, shard, kind, outcome) => {
+  await endOther();
+  const found = await world.ports.objects.stat(vault, object);
+  if (found !== undefined) await world.ports.objects.remove(found);
+  const whole = writeRdb({ magic: "REDIS", rdbVersion: 11 }, []);
+  const bytes = kind === "whole" ? whole : whole.subarray(0, -1);
+  await world.ports.objects.create(vault, object, once(bytes), { operation: own, shard });
+  await deliverOnce();
+  await world.settle();
+  const { data } = (await world.ports.store.get<Backup>(nightly)) ?? {};
+  expect([data?.state, data?.backupFiles.map(({ keys }) => keys)]).toEqual(outcome);
 });

@@ -266,18 +266,29 @@ describe("slots that move while a backup runs", () => {
   });
 });
 
-it("a shard's file that holds keys of another one's slot is no part of a backup", async () => {
+it.each([
+  [
+    "keys of another one's slot", // slot 7, one key of it: rdb.c, RDB_OPCODE_SLOT_INFO
+    writeRdb({ magic: "REDIS", rdbVersion: 11 }, [{ kind: "raw", bytes: Uint8Array.of(244, 7, 1, 0) }]),
+    "shard 1 holds keys of slot 7, which it does not serve",
+  ],
+  [
+    "a slot on its way into it", // job "j", one stretch, the slots 9000 to 9000: rdb.c, RDB_OPCODE_SLOT_IMPORT
+    writeRdb({ magic: "VALKEY", rdbVersion: 80 }, [
+      { kind: "raw", bytes: Uint8Array.of(243, 1, 0x6a, 1, 0x63, 0x28, 0x63, 0x28) },
+    ]),
+    `slots were moving into the shard of ${nightly}/1.rdb`,
+  ],
+])("a shard's file that holds %s is no part of a backup", async (_, file, reason) => {
   await cluster(2, 1);
   const { snapshot } = world.valkey;
   world.valkey.snapshot = async function* (instance, task, ...rest) {
-    // Slot 7, one key of it: see rdb.c, RDB_OPCODE_SLOT_INFO.
-    const slot = { kind: "raw" as const, bytes: Uint8Array.of(244, 7, 1, 0) };
-    if (task.shard === 1) yield writeRdb({ magic: "REDIS", rdbVersion: 11 }, [slot]);
+    if (task.shard === 1) yield file;
     else yield* snapshot(instance, task, ...rest);
   };
   expect((await take()).error).toMatchObject({
     code: "FAILED_PRECONDITION",
-    message: expect.stringContaining("shard 1 holds keys of slot 7, which it does not serve"),
+    message: expect.stringContaining(reason),
   });
   expect(await stored()).toBeUndefined();
 });
