@@ -160,3 +160,33 @@ describe("what keeps an object", () => {
     expect([latest(a, b), latest(b, a), latest(a, undefined), latest(undefined, b)]).toEqual([b, b, a, b]);
   });
 });
+
+describe("an erasure", () => {
+  /** The objects whose removal is asked for, in their order; removing one that `isKept` is refused. */
+  function removals(isKept: (object: string) => boolean = () => false): string[] {
+    const { objects } = world.ports;
+    const { remove } = objects;
+    const asked: string[] = [];
+    objects.remove = async (found) => {
+      asked.push(found.object);
+      if (isKept(found.object)) throw new StatusError("FAILED_PRECONDITION", "a hold keeps it");
+      await remove(found);
+    };
+    return asked;
+  }
+
+  it("takes the manifest first: without it what is left counts no more", async () => {
+    const asked = removals();
+    await ask("deletion.v1.requested", { backup: nightly, grace: "0s" });
+    await sweep();
+    expect(asked).toEqual([`${nightly}/manifest.json`, `${nightly}/0.rdb`]);
+  });
+
+  it("leaves the files while the manifest, which names them, is kept", async () => {
+    const asked = removals((object) => object.endsWith("manifest.json"));
+    await ask("deletion.v1.requested", { backup: nightly, grace: "0s" });
+    await sweep();
+    expect(asked).toEqual([`${nightly}/manifest.json`]);
+    expect(await stored()).toMatchObject({ state: "DELETING", deferredBy: "HOLD" });
+  });
+});
