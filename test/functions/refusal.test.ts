@@ -3,6 +3,8 @@ import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
+import type { ObjectInfo } from "../../shared/pipeline/ports.ts";
+import { once } from "../../shared/pipeline/stream.ts";
 import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { change } from "../pipeline/change.ts";
 import { objectsOf } from "../pipeline/objects.ts";
@@ -28,23 +30,20 @@ async function ask<T extends EventType>(type: T, data: unknown): Promise<Operati
   return await fresh(before);
 }
 
-async function land(object: string, bytes: Uint8Array): Promise<Operation[]> {
+async function land(object: string, bytes: Uint8Array, bucket = inbox): Promise<Operation[]> {
+  return await told(await world.ports.objects.create(bucket, object, once(bytes), {}));
+}
+
+/** Tells of an object that has landed; answers the operations that this began. */
+async function told({ bucket, object, generation }: ObjectInfo): Promise<Operation[]> {
   const before = new Set((await operations()).map(({ name }) => name));
-  const info = await world.ports.objects.create(
-    inbox,
-    object,
-    (async function* () {
-      yield bytes;
-    })(),
-    {},
-  );
   const attributes = {
     eventType: "OBJECT_FINALIZE",
-    bucketId: inbox,
+    bucketId: bucket,
     objectId: object,
-    objectGeneration: info.generation,
+    objectGeneration: generation,
   };
-  await world.events.publish({ type: "object.v1.finalized", data: { name: object, bucket: inbox }, attributes });
+  await world.events.publish({ type: "object.v1.finalized", data: { name: object, bucket }, attributes });
   await world.settle();
   return (await operations()).filter(({ name }) => !before.has(name));
 }
@@ -227,11 +226,14 @@ describe("a restore", () => {
     );
   });
 
-  it("of a backup whose file is gone from the bucket fails with DATA_LOSS and changes nothing", async () => {
-    const found = await world.ports.objects.stat(vault, `${nightly}/0.rdb`);
+  it.each([
+    ["file", "0.rdb", /0\.rdb is missing/],
+    ["manifest", "manifest.json", /has no manifest in gs:\/\/vault: it cannot be restored/],
+  ])("of a backup whose %s is gone from the bucket fails with DATA_LOSS and changes nothing", async (_, name, reason) => {
+    const found = await world.ports.objects.stat(vault, `${nightly}/${name}`);
     if (found) await world.ports.objects.remove(found);
     expect(await ask("restore.v1.requested", { instance: "copy", backup: nightly })).toMatchObject(
-      error("DATA_LOSS", /0\.rdb is missing/),
+      error("DATA_LOSS", reason),
     );
     expect(sizeOf("127.0.0.1:7002")).toBe(0);
   });
@@ -277,6 +279,23 @@ describe("a file in the inbox", () => {
     expect(sizeOf("127.0.0.1:7002")).toBe(0);
   });
 
+  it("of a bucket that is not the inbox is refused", async () => {
+    expect(await land("copy/x.rdb", file(), exports)).toMatchObject([
+      error("FAILED_PRECONDITION", /gs:\/\/exports\/copy\/x\.rdb is not in the inbox gs:\/\/inbox/),
+    ]);
+    expect(sizeOf("127.0.0.1:7002")).toBe(0);
+  });
+
+  it("that was replaced since is refused: what is there now asks for itself", async () => {
+    const { objects } = world.ports;
+    const first = await objects.create(inbox, "copy/x.rdb", once(file()), {});
+    await objects.remove(first);
+    const second = await objects.create(inbox, "copy/x.rdb", once(file()), {});
+    expect(await told(first)).toMatchObject([error("FAILED_PRECONDITION", /was replaced since/)]);
+    expect(sizeOf("127.0.0.1:7002")).toBe(0);
+    expect(await told(second)).toMatchObject([{ done: true, response: { keys: 1 } }]);
+  });
+
   it("for an instance that nobody registered is refused", async () => {
     expect(await land("nobody/x.rdb", file())).toMatchObject([
       error("NOT_FOUND", /instances\/nobody is not registered/),
@@ -320,14 +339,7 @@ describe("an export", () => {
 
   it("over something else that is there is refused, and that stays", async () => {
     const object = `${nightly}/0.rdb`;
-    await world.ports.objects.create(
-      exports,
-      object,
-      (async function* () {
-        yield Buffer.from("mine");
-      })(),
-      {},
-    );
+    await world.ports.objects.create(exports, object, once(Buffer.from("mine")), {});
     expect(await ask("export.v1.requested", { backup: nightly, gcsBucket: exports })).toMatchObject(
       error("ALREADY_EXISTS", /nothing is overwritten/),
     );
@@ -421,24 +433,42 @@ describe("an operation past its deadline", () => {
   });
 });
 
-describe("a backup whose file vanishes before the manifest is written", () => {
-  it("fails with DATA_LOSS and is no backup", async () => {
+describe("a backup whose file is not in the bucket as it was read", () => {
+  it.each([
+    ["is gone", undefined],
+    ["is another generation", { generation: "7" }],
+    ["has another CRC32C", { crc32c: "AAAAAA==" }],
+  ])("as it %s fails with DATA_LOSS before its manifest is written", async (_, otherwise) => {
     const { objects } = world.ports;
-    const { stat } = objects;
-    let isGone = false;
+    const { stat, create } = objects;
+    const created: string[] = [];
+    objects.create = async (bucket, object, ...rest) => {
+      const info = await create(bucket, object, ...rest);
+      created.push(object);
+      return info;
+    };
     objects.stat = async (bucket, object) => {
       const found = await stat(bucket, object);
-      if (found !== undefined && object.endsWith("0.rdb") && !isGone) {
-        isGone = true;
-        await objects.remove(found);
-        return undefined;
-      }
-      return found;
+      if (!created.includes(object) || !object.endsWith("0.rdb")) return found;
+      return found && otherwise && { ...found, ...otherwise };
     };
     expect(await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })).toMatchObject(
       error("DATA_LOSS", /0.rdb is not in the bucket as it was stored/),
     );
+    expect(created).toEqual([`${nightly}/0.rdb`]);
     expect(await world.ports.store.get(nightly)).toBeUndefined();
     expect(await objectsOf(world, vault)).toEqual([]);
+  });
+
+  it("as it is larger fails with DATA_LOSS", async () => {
+    const { objects } = world.ports;
+    const { create } = objects;
+    objects.create = async (...args) => {
+      const info = await create(...args);
+      return { ...info, sizeBytes: info.sizeBytes + 1 };
+    };
+    expect(await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })).toMatchObject(
+      error("DATA_LOSS", /0.rdb has \d+ bytes, \d+ were read/),
+    );
   });
 });

@@ -5,6 +5,7 @@ import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { LoadOptions, LoadSource, Ports } from "../../shared/pipeline/ports.ts";
 import { once } from "../../shared/pipeline/stream.ts";
+import { preamble } from "../aof/files.ts";
 import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
 import { begun, requested } from "./requested.ts";
@@ -217,6 +218,17 @@ describe("a restore in parts", () => {
     expectSameData(world);
   });
 
+  it("fails where a file arrives damaged for the third time", async () => {
+    const world = await withBackup();
+    let loads = 0;
+    onLoad(world, async (_load, _instance, _source, { part }) => {
+      if (part === 0) loads++;
+      throw new StatusError("DATA_LOSS", "the CRC64 does not agree");
+    });
+    const operation = await begun(world, "restore.v1.requested", intoCopy);
+    expect([operation.error?.code, loads]).toEqual(["DATA_LOSS", 3]);
+  });
+
   it("fails where a part has not read what the file holds, whatever the target shows", async () => {
     const world = await withBackup(100);
     onLoad(world, async (load, instance, source, options, signal) => {
@@ -225,7 +237,6 @@ describe("a restore in parts", () => {
       if (options.part === 1 && database !== undefined) database.keys--;
       return result;
     });
-    world.valkey.servers.get("127.0.0.1:7002");
     const operation = await begun(world, "restore.v1.requested", intoCopy);
     expect(operation.error).toMatchObject({
       code: "DATA_LOSS",
@@ -233,7 +244,10 @@ describe("a restore in parts", () => {
     });
   });
 
-  it("into a cluster whose slots move at the end is compared once they are at rest, as their keys are counted twice or not at all", async () => {
+  it.each([
+    ["before", 1],
+    ["after", 2],
+  ])("into a cluster whose slots are seen to move right %s the count is compared once they rest: a key on its way is counted twice, or not at all", async (_, tellsAt) => {
     const world = await withBackup();
     const server = world.valkey.servers.get("127.0.0.1:7002");
     if (server !== undefined) server.answers = { mode: "CLUSTER" };
@@ -242,12 +256,13 @@ describe("a restore in parts", () => {
     let counted = 0;
     valkey.describe = async (...args) => {
       const found = await describeIt(...args);
-      const isMoving = ++counted === 2; // the first is the plan's
+      const isMoving = ++counted === 2 && tellsAt === 2; // the first is the plan's
       return isMoving ? { ...found, databases: { 0: { keys: 83, expires: 0 } } } : found;
     };
     let hasTold = false;
     valkey.shardCount = async (...args) => {
-      if (counted < 2 || hasTold) return await shardCount(...args);
+      const isLoaded = [...(server?.shards[0] ?? [])].length === 80;
+      if (!isLoaded || counted < tellsAt || hasTold) return await shardCount(...args);
       hasTold = true;
       throw new StatusError("FAILED_PRECONDITION", "slots are moving at 127.0.0.1:7002");
     };
@@ -255,7 +270,7 @@ describe("a restore in parts", () => {
     const operation = await begun(world, "restore.v1.requested", { ...intoCopy, instance: "pair" });
     expect(operation.error).toBeUndefined();
     expect(operation.response).toMatchObject({ keys: 80 });
-    expect(counted).toBe(3);
+    expect([hasTold, counted]).toEqual([true, tellsAt + 1]);
   });
 
   it("into a cluster that has lost keys says so, though its slots are at rest", async () => {
@@ -287,6 +302,20 @@ describe("a restore in parts", () => {
       result: "WARN",
       message: expect.stringMatching(/of 2 backups \(.*monday, .*tuesday\)/),
     });
+  });
+
+  it("believes no manifest beside a file that is not the one it names", async () => {
+    const world = await withBackup();
+    const server = world.valkey.servers.get("127.0.0.1:7001");
+    if (server !== undefined) server.layout = [{ slots: "0-8191" }, { slots: "8192-16383" }];
+    await requested(world, "backup.v1.requested", { instance: "orders", backupId: "monday" });
+    const name = backupName("orders", "monday");
+    const found = await world.ports.objects.stat(vault, `${name}/0.rdb`);
+    if (found !== undefined) await world.ports.objects.remove(found);
+    await world.ports.objects.create(vault, `${name}/0.rdb`, once(preamble(1)), {});
+    const gcsSourceUris = [`gs://${vault}/${name}/0.rdb`];
+    const operation = await begun(world, "restore.v1.requested", { instance: "copy", gcsSourceUris, dryRun: true });
+    expect(operation.checks?.find((check) => check.name === "slots")?.message).toBe("the files are told of no slots");
   });
 
   it("keeps no progress of a part that is done", async () => {

@@ -56,6 +56,21 @@ describe("a restore", () => {
     expect(world.valkey.servers.get("127.0.0.1:7002")?.shards[0]?.size).toBe(0);
   });
 
+  it("stops at a key that somebody writes after its preflight, and leaves that as it is", async () => {
+    const theirs = { type: 0, expireTimeMs: -1, value: Uint8Array.from(encodeString("theirs")) };
+    const target = world.valkey.servers.get("127.0.0.1:7002")?.shards[0];
+    onLoad((load) => async (...args) => {
+      target?.set(keyName(0, "key-0"), theirs);
+      return await load(...args);
+    });
+    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
+    expect(operation?.error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringMatching(/the target has a key already: someone else writes there/),
+    });
+    expect(target?.get(keyName(0, "key-0"))).toEqual(theirs);
+  });
+
   it("is refused while its target is being backed up, or half of it would be the newest verified backup", async () => {
     await world.events.publish({ type: "backup.v1.requested", data: { instance: "copy" }, attributes: {} });
     for (const message of world.events.take()) await world.deliver(message);
