@@ -119,13 +119,15 @@ describe("the deletion of a collection", () => {
     expect((await ask("dissolution.v1.requested", confirmed)).response).toMatchObject({ deleted: 2 });
   });
 
-  it("leaves what was held meanwhile, and then the collection too", async () => {
+  it.each<[string, Partial<Backup>]>([
+    ["held", { hold: { reason: "audit", createTime: "", operation: "" } }],
+    ["put to use", { pins: ["operations/restore-1"] }],
+  ])("leaves what was %s meanwhile, and then the collection too", async (_, fields) => {
+    await world.ports.store.commit([{ kind: "create", path: "operations/restore-1", data: { done: false } }]);
     await world.events.publish({ type: "dissolution.v1.requested", data: confirmed, attributes: {} });
     for (const message of world.events.take()) await world.deliver(message);
-    await change<Backup>(world, backupName("orders", "two"), {
-      hold: { reason: "audit", createTime: "", operation: "" },
-    });
-    await world.settle();
+    await change<Backup>(world, backupName("orders", "two"), fields);
+    for (const message of world.events.take()) await world.deliver(message);
     const found = (await operations()).find(({ verb }) => verb === "dissolve");
     expect(found).toMatchObject({ response: { deleted: 1, kept: 1 }, error: refusal(/1 backups .* stay/) });
     expect([await states(), await collection()]).toEqual([
