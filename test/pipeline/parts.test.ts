@@ -191,7 +191,7 @@ describe("a restore in parts", () => {
 
   it.each([
     ["a file", undefined],
-    ["a stretch", 200],
+    ["a stretch", 100],
   ])("reads %s again from its start that has arrived damaged, whatever marks it had left", async (_, borderBytes) => {
     const world = await withBackup(borderBytes);
     slowed(world, 3_000); // time enough for every mark to be kept
@@ -213,6 +213,8 @@ describe("a restore in parts", () => {
     };
     const operation = await begun(world, "restore.v1.requested", { ...intoCopy, maxParallelLoads: 1 });
     expect(operation.error).toBeUndefined();
+    const hasStretches = operation.plan?.parts.map(({ stretch }) => stretch !== undefined) ?? [];
+    expect(new Set(hasStretches)).toEqual(new Set([borderBytes !== undefined]));
     const tasks = await world.ports.store.query<Task>({ collection: `${operation.name}/tasks` });
     expect(Math.max(...tasks.map(({ data }) => data.attempt))).toBe(2);
     expectSameData(world);
