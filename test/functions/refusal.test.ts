@@ -318,10 +318,15 @@ describe("a file in the inbox", () => {
 describe("an export", () => {
   beforeEach(async () => void (await ask("backup.v1.requested", { instance: "orders", backupId: "nightly" })));
 
-  it.each([vault, inbox])("into %s is refused", async (gcsBucket) => {
-    expect(await ask("export.v1.requested", { backup: nightly, gcsBucket })).toMatchObject(
+  it.each([
+    ["into the vault", { gcsBucket: vault }],
+    ["into the inbox", { gcsBucket: inbox }],
+    ["that goes onward into the vault", { gcsBucket: exports, onward: { gcsBucket: vault } }],
+  ])("%s is refused before anything is copied", async (_, buckets) => {
+    expect(await ask("export.v1.requested", { backup: nightly, ...buckets })).toMatchObject(
       error("FAILED_PRECONDITION", /export to a bucket of your own/),
     );
+    expect(await objectsOf(world, exports)).toEqual([]);
   });
 
   it.each([

@@ -3,6 +3,7 @@ import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
+import { once } from "../../shared/pipeline/stream.ts";
 import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
 import { operationsOf } from "./requested.ts";
@@ -143,6 +144,14 @@ describe("a scan that does not fit one delivery", () => {
       return scan(...args);
     };
     expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100 }] });
+  });
+
+  it("neither takes nor removes segments that another operation has left", async () => {
+    const foreign = `${nightly}/0.segments/20250101T000000000Z-0000`;
+    const metadata = { operation: "operations/backup-other", shard: "0" };
+    await world.ports.objects.create(vault, foreign, once(Buffer.from("theirs")), metadata);
+    expect(await take()).toMatchObject({ state: "ACTIVE", backupFiles: [{ keys: 100, crc64: "ok" }] });
+    expect(await segments()).toEqual([foreign]);
   });
 
   it("leaves nothing behind when it fails", async () => {

@@ -45,7 +45,7 @@ const taken = (type: EventType, shard?: number): PublishedMessage | undefined =>
     .find((m) => m.type === type && (shard === undefined || (m.data as { shards?: number[] }).shards?.[0] === shard));
 
 /** Ports of a process that stands still within one call, and whose timers never come: until `go`. */
-function still(effect: "valkey.snapshot" | "objects.create"): { ports: Ports; go: () => void } {
+function still(effect: "valkey.snapshot" | "valkey.scan" | "objects.create"): { ports: Ports; go: () => void } {
   const { promise: gone, resolve: go } = Promise.withResolvers<void>();
   const { clock, objects, valkey } = world.ports;
   const sleep: Ports["clock"]["sleep"] = (_, signal) =>
@@ -59,16 +59,17 @@ function still(effect: "valkey.snapshot" | "objects.create"): { ports: Ports; go
         return await objects.create(...args);
       },
     };
-  else
-    ports.valkey = {
-      ...valkey,
-      async *snapshot(...args) {
-        for await (const chunk of valkey.snapshot(...args)) {
-          yield chunk;
-          await gone;
-        }
-      },
+  else {
+    const stopped = async function* (source: AsyncIterable<Uint8Array>) {
+      for await (const chunk of source) {
+        yield chunk;
+        await gone;
+      }
     };
+    const snapshot: Ports["valkey"]["snapshot"] = (...args) => stopped(valkey.snapshot(...args));
+    const scan: Ports["valkey"]["scan"] = (...args) => stopped(valkey.scan(...args));
+    ports.valkey = { ...valkey, ...(effect === "valkey.scan" ? { scan } : { snapshot }) };
+  }
   return { ports, go };
 }
 
@@ -128,8 +129,12 @@ describe("a snapshot that goes on after its operation was cancelled", () => {
 describe("a backup that is cancelled while one of its functions stands still", () => {
   it.each([
     ["in the midst of a file", "shard.v1.requested", "valkey.snapshot"],
+    ["in the midst of a segment", "shard.v1.requested", "valkey.scan"],
     ["before the manifest", "seal.v1.requested", "objects.create"],
   ] as const)("%s gets no object more from it", async (_, type, effect) => {
+    const server = world.valkey.servers.get("127.0.0.1:7001");
+    const scanned = { refusesReplication: true, keysOfScan: 3, answers: { usedMemoryBytes: 1e12 } };
+    if (effect === "valkey.scan") Object.assign(server ?? {}, scanned);
     await world.events.publish({
       type: "backup.v1.requested",
       data: { instance: "orders", backupId: "nightly" },
