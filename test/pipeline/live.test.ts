@@ -13,6 +13,7 @@ import { StatusError } from "../../shared/error.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { check } from "../../shared/rdb/check.ts";
+import { encodeString, writeRdb } from "../../shared/rdb/writer.ts";
 import { preamble } from "../aof/files.ts";
 import { change } from "./change.ts";
 import {
@@ -220,7 +221,7 @@ describe("a restore of single keys", () => {
   });
 
   it("under FAIL is refused where a key appears after the look, and says how to take back what was written", async () => {
-    await liveServer(world).shards[0]?.clear();
+    liveServer(world).shards[0]?.clear();
     writtenBetween(world, [{ name: "user:42:gone", text: "newer" }]);
     const operation = await askKeys(world, "user:42:*", { conflictPolicy: "FAIL", execute: true });
     expect(operation.error).toMatchObject({
@@ -231,7 +232,20 @@ describe("a restore of single keys", () => {
     expect(heldBy(world)).toEqual({ "0:user:42:gone": { text: "newer", expireTimeMs: -1 } });
   });
 
-  it("goes on in a further message where there is much, in groups that are taken back in the opposite order", async () => {
+  it("under FAIL is refused where a key appears after the comparison, before the first write", async () => {
+    liveServer(world).shards[0]?.clear();
+    const selection = await patternIn(world, "user:42:*");
+    const data = { instance: "copy", backup: nightly, selection, conflictPolicy: "FAIL", execute: true };
+    await world.events.publish({ type: "selection.v1.requested", data, attributes: {} });
+    for (let step = 0; step < 2; step++) for (const message of world.events.take()) await world.deliver(message);
+    put(liveServer(world), [{ name: "user:42:gone", text: "newer" }]);
+    await world.settle();
+    const [operation] = await operationsOf(world, "restore");
+    expect(operation?.error?.message).toMatch(/has got a key of the selection since/);
+    expect(heldBy(world)).toEqual({ "0:user:42:gone": { text: "newer", expireTimeMs: -1 } });
+  });
+
+  it("goes on in a further message where there is much, and so does its undo", async () => {
     const many = Array.from({ length: 100 }, (_, n) => ({ name: `many:${n}`, text: "old" }));
     const some = many.slice(0, 50).map(({ name }) => ({ name, text: "live" }));
     world = await withLive(many, some);
@@ -452,6 +466,27 @@ describe("an undo", () => {
     liveServer(world).shards[0]?.clear();
     expect((await undo(world, operation)).response).toMatchObject({ restored: 1, already: 1, changed: 0 });
     expect(heldBy(world)).toEqual({ "0:user:1": { text: "live", expireTimeMs: -1 } });
+  });
+
+  it("takes back a key that several files wrote in the opposite order", async () => {
+    const before = heldBy(world);
+    const gcsSourceUris: string[] = [];
+    for (const text of ["first", "second"]) {
+      const record = { kind: "record" as const, db: 0, key: Buffer.from(secret), type: 0, value: encodeString(text) };
+      const bytes = writeRdb({ magic: "REDIS", rdbVersion: 11 }, [record]);
+      await world.ports.objects.create(inbox, `${text}.rdb`, once(bytes), {});
+      gcsSourceUris.push(`gs://${inbox}/${text}.rdb`);
+    }
+    const selection = await patternIn(world, secret);
+    const both = await begun(world, "selection.v1.requested", {
+      instance: "copy",
+      gcsSourceUris,
+      selection,
+      ...request,
+    });
+    expect([both.response?.replaced, heldBy(world)[`0:${secret}`]?.text]).toEqual([2, "second"]);
+    expect((await undo(world, both)).response).toMatchObject({ restored: 2, changed: 0 });
+    expect(heldBy(world)).toEqual(before);
   });
 
   it("done a second time finds nothing to do", async () => {
