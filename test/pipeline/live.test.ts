@@ -434,9 +434,9 @@ describe("an undo", () => {
     operation = await askKeys(world, "user:42:*", request);
   });
 
-  it("only tells what it would do unless it is told to execute", async () => {
+  it.each([false, undefined])("only tells what it would do unless it is told to execute: %s", async (execute) => {
     const before = heldBy(world);
-    const { response } = await undo(world, operation, { execute: false });
+    const { response } = await undo(world, operation, { execute });
     expect([response, heldBy(world)]).toEqual([
       { restore: operation.name, restored: 1, deleted: 1, already: 0, changed: 0 },
       before,
