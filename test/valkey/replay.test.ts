@@ -197,19 +197,20 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
     expect([isSuspended, String(await send(server.endpoint, ["SELECT", 1], ["GET", "n"]))]).toEqual([suspends, "1"]);
   });
 
-  it.runIf(suspends)("ends where expiry is no longer suspended, as after a restart, if that matters", async () => {
-    await valkey.beginReplay(instance, options, calm());
-    await send(server.endpoint, ["CONFIG", "SET", "import-mode", "no"]);
-    const replaying = (isSuspended: boolean) =>
-      valkey.replay(instance, [logOf(log("SET a 1"))], { ...options, isSuspended }, calm());
-    await expect(replaying(true)).rejects.toMatchObject({
-      code: "DATA_LOSS",
-      message: expect.stringMatching(/has let keys expire that were to be kept/),
+  if (suspends)
+    it("ends where expiry is no longer suspended, as after a restart, if that matters", async () => {
+      await valkey.beginReplay(instance, options, calm());
+      await send(server.endpoint, ["CONFIG", "SET", "import-mode", "no"]);
+      const replaying = (isSuspended: boolean) =>
+        valkey.replay(instance, [logOf(log("SET a 1"))], { ...options, isSuspended }, calm());
+      await expect(replaying(true)).rejects.toMatchObject({
+        code: "DATA_LOSS",
+        message: expect.stringMatching(/has let keys expire that were to be kept/),
+      });
+      expect(await text(server.endpoint, "EXISTS", "a")).toBe("0");
+      await replaying(false);
+      expect(await text(server.endpoint, "GET", "a")).toBe("1");
     });
-    expect(await text(server.endpoint, "EXISTS", "a")).toBe("0");
-    await replaying(false);
-    expect(await text(server.endpoint, "GET", "a")).toBe("1");
-  });
 
   it(suspends ? "keeps a key that was kept alive later" : "cannot keep a key whose time has passed", async () => {
     const past = `${Date.now() - 1_000}`;
