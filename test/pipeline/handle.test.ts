@@ -394,7 +394,7 @@ describe("identity", () => {
 describe("a poisoned message", () => {
   it.each([
     ["that is not JSON", message("{nonsense"), /not JSON/],
-    ["that is not UTF-8", { ...message(), data: Uint8Array.of(0xff, 0xfe, 0x22) }, /not JSON/],
+    ["that is not UTF-8", { ...message(), data: Buffer.from('{"requestId":"\xff"}', "latin1") }, /not JSON/],
     ["of 1 MB of nonsense", message("x".repeat(1_000_000)), /1000000 bytes, a request has at most 65536/],
     ["of another version", message({}, { type: "sweep.v2.requested" }), /says it is "sweep.v2.requested"/],
     ["that is no object", message("[1,2]"), /sweep.v1.requested/],

@@ -10,6 +10,7 @@ import {
   expiryPolicies,
 } from "../../shared/backup/selection.ts";
 import { StatusError } from "../../shared/error.ts";
+import { keyName } from "../../shared/memory/valkey.ts";
 import { once } from "../../shared/pipeline/stream.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { check } from "../../shared/rdb/check.ts";
@@ -197,6 +198,20 @@ describe("a restore of single keys", () => {
     losingFirstAnswer(world);
     const { response } = await askKeys(world, "user:*", { execute: true });
     expect(response).toMatchObject({ created: 2, identical: 1, skipped: 1, changed: 0 });
+  });
+
+  it("writes no group a second time: what somebody has deleted since does not come back", async () => {
+    const { create } = world.ports.objects;
+    world.ports.objects.create = async (bucket, object, ...rest) => {
+      const info = await create(bucket, object, ...rest);
+      if (!object.endsWith("-done.json")) return info;
+      world.ports.objects.create = create;
+      liveServer(world).shards[0]?.delete(keyName(0, "user:42:gone"));
+      throw new StatusError("UNAVAILABLE", "the answer was lost");
+    };
+    const operation = await askKeys(world, "user:42:gone", { execute: true });
+    expect(operation.response).toMatchObject({ created: 1, changed: 0 });
+    expect(heldBy(world)["0:user:42:gone"]).toBeUndefined();
   });
 
   it("leaves a key to the writer who came between the look and the write", async () => {
@@ -412,16 +427,17 @@ describe("a restore of single keys", () => {
     expect(error).toMatchObject({ code: "UNIMPLEMENTED", message: expect.stringMatching(/could not be put back/) });
   });
 
-  it("keeps others from the instance while it writes, and no longer", async () => {
-    let during: string | undefined;
+  it("keeps others from the instance while it writes, as its undo does, and no longer", async () => {
+    const during: (string | undefined)[] = [];
+    const restoring = async () => (await world.ports.store.get<Instance>("instances/copy"))?.data.restoring;
     const { exchange } = world.ports.valkey;
     world.ports.valkey.exchange = async (...args) => {
-      during = (await world.ports.store.get<Instance>("instances/copy"))?.data.restoring;
+      during.push(await restoring());
       return await exchange(...args);
     };
-    const { name } = await askKeys(world, "user:*", { execute: true });
-    const after = (await world.ports.store.get<Instance>("instances/copy"))?.data.restoring;
-    expect([during, after]).toEqual([name, undefined]);
+    const operation = await askKeys(world, "user:7:*", { execute: true });
+    const undone = await undo(world, operation);
+    expect([during, await restoring()]).toEqual([[operation.name, undone.name], undefined]);
   });
 });
 
@@ -487,6 +503,14 @@ describe("an undo", () => {
     expect([both.response?.replaced, heldBy(world)[`0:${secret}`]?.text]).toEqual([2, "second"]);
     expect((await undo(world, both)).response).toMatchObject({ restored: 2, changed: 0 });
     expect(heldBy(world)).toEqual(before);
+  });
+
+  it("believes no list that somebody else has put beside its own", async () => {
+    const foreign = `${undoPrefix(operation.name)}000-${"9".repeat(15)}.json`;
+    await world.ports.objects.create(vault, foreign, once(Buffer.from("{}")), {
+      operation: "operations/restore-other",
+    });
+    expect((await undo(world, operation)).response).toMatchObject({ restored: 1, deleted: 1, changed: 0 });
   });
 
   it("done a second time finds nothing to do", async () => {

@@ -151,6 +151,19 @@ describe("a restore of an AOF", () => {
     expect((await restored(world, "b.aof")).error).toBeUndefined();
   });
 
+  it("fails, before anything is loaded, where the target could suspend expiry and lets nobody", async () => {
+    const world = await withFiles({ "a.aof": Buffer.concat([preamble(3), log("SET a 1")]) });
+    Object.assign(world.valkey.servers.get("127.0.0.1:7002") ?? {}, { answers: { suspendsExpiry: true } });
+    const { beginReplay } = world.ports.valkey;
+    world.ports.valkey.beginReplay = async (...args) => {
+      await beginReplay(...args);
+      return false;
+    };
+    const { error } = await restored(world, "a.aof");
+    expect(error).toMatchObject({ code: "PERMISSION_DENIED", message: expect.stringContaining("+config|set") });
+    expect(holdings(world)).toEqual({});
+  });
+
   it("warns that keys may be lost where the target cannot suspend expiry", async () => {
     const world = await withFiles({ "a.aof": log("SET a 1", "PEXPIREAT a 1700000000000") });
     const server = world.valkey.servers.get("127.0.0.1:7002");
