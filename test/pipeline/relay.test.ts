@@ -92,6 +92,17 @@ describe("the relay", () => {
     expect(world.events.take().map(({ type }) => type)).toEqual(["backup.v1.requested"]);
   });
 
+  it("lets what belongs to an operation that has ended lie, once and for all", async () => {
+    const name = await submit(world.ports, "backup.v1.requested", { instance: "orders" });
+    world.events.take();
+    await endOperation(world.ports, name, new StatusError("CANCELLED", "by hand"), true);
+    await world.clock.advance(10 * timing.neglect);
+    await world.tick();
+    expect(world.events.take().filter(({ type }) => type === "backup.v1.requested")).toEqual([]);
+    const [task] = await world.ports.store.query<Task>({ collection: `${name}/tasks` });
+    expect(task?.data.relayTime).toBeUndefined();
+  });
+
   it("ends what is overdue even if an outbox entry cannot be published", async () => {
     const name = await submit({ ...world.ports, events: { publish: async () => undefined } }, "sweep.v1.requested", {});
     await world.clock.advance(2 * 3600_000);
