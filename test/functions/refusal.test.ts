@@ -197,6 +197,13 @@ describe("a restore", () => {
       /malformed backup name/,
     ],
     [
+      "of a name that goes on behind a backup's",
+      { backup: `${nightly}/0.rdb` },
+      "INVALID_ARGUMENT",
+      /malformed backup name/,
+    ],
+    ["of a name with a way out", { backup: `${nightly}/../nightly` }, "INVALID_ARGUMENT", /malformed backup name/],
+    [
       "of an object that is not there",
       { gcsSourceUris: [`gs://${vault}/nothing.rdb`] },
       "NOT_FOUND",
