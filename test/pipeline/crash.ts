@@ -136,5 +136,6 @@ export function watch(ports: Ports, fault?: Fault, at = -1): Watched {
 
 const isMethod = (value: unknown): value is (...args: unknown[]) => unknown => typeof value === "function";
 
-const isStreaming = (label: string): boolean =>
+/** Whether an effect answers a stream: it has no before and after, and goes wrong in the midst of it alone. */
+export const isStreaming = (label: string): boolean =>
   ["objects.read", "objects.list", "valkey.snapshot", "valkey.scan", "valkey.dump"].includes(label);
