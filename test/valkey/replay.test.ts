@@ -212,6 +212,15 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
       expect(await text(server.endpoint, "GET", "a")).toBe("1");
     });
 
+  if (suspends)
+    it("lets keys expire again in the end", async () => {
+      const expiry = async () => String(await send(server.endpoint, ["CONFIG", "GET", "import-mode"]));
+      await valkey.beginReplay(instance, options, calm());
+      expect(await expiry()).toBe("import-mode,yes");
+      await valkey.endReplay(instance, options, calm());
+      expect(await expiry()).toBe("import-mode,no");
+    });
+
   it(suspends ? "keeps a key that was kept alive later" : "cannot keep a key whose time has passed", async () => {
     const past = `${Date.now() - 1_000}`;
     const later = `${Date.now() + 100_000}`;
