@@ -242,6 +242,11 @@ describe("rebuilding the catalogue", () => {
     ],
     ["a generation that is not there", withFile({ generation: "1" }), /generation is \d+, 1 was recorded/],
     ["another checksum", withFile({ crc32c: "AAAAAA==" }), /crc32c is .*AAAAAA== was recorded/],
+    [
+      "another size",
+      (manifest) => ({ ...Object(withFile({ sizeBytes: 1 })(manifest)), totalSizeBytes: 1 }),
+      /sizeBytes is \d+, 1 was recorded/,
+    ],
     ["another file name", withFile({ fileName: "../one/0.rdb" }), /not those of its shards/],
   ])("takes over no manifest with %s, and says so", async (_, alter, reason) => {
     await forgetEverything();
