@@ -8,11 +8,12 @@ import { backupName, collectionName, instanceName } from "../../shared/backup/na
 import type { Task, Verb } from "../../shared/backup/operation.ts";
 import { inReview } from "../../shared/backup/review.ts";
 import { storedObjects } from "../../shared/backup/stored-object.ts";
+import { StatusError } from "../../shared/error.ts";
 import { keyName } from "../../shared/memory/valkey.ts";
 import { begin } from "../../shared/pipeline/begin.ts";
 import { idOf } from "../../shared/pipeline/change.ts";
 import { once } from "../../shared/pipeline/stream.ts";
-import { submit } from "../../shared/pipeline/submit.ts";
+import { endOperation, submit } from "../../shared/pipeline/submit.ts";
 import { encodeString } from "../../shared/rdb/writer.ts";
 import { log, preamble } from "../aof/files.ts";
 import { type Fault, faults, isStreaming } from "./crash.ts";
@@ -574,6 +575,30 @@ const stories: Story[] = [
     },
   },
   {
+    name: "a replay whose restore was cancelled",
+    async prepare(world) {
+      await withTarget(world);
+      await world.ports.objects.create(exports, "a.aof", once(log("INCR n")), {});
+      const data = { instance: "copy", gcsSourceUris: [`gs://${exports}/a.aof`] };
+      await world.events.publish({ type: "restore.v1.requested", data, attributes: {} });
+      for (const _ of ["the plan", "the mark"]) for (const message of world.events.take()) await world.deliver(message);
+      expect(targetKeys(world)).toEqual([expect.stringMatching(/^valkeep:replay:/)]);
+      const [restore] = await operationsOf(world, "restore");
+      await endOperation(world.ports, restore?.name ?? "", new StatusError("CANCELLED", "by hand"), true);
+    },
+    begin: {},
+    async holds(world) {
+      const ended = await operationsOf(world, "restore");
+      expect(ended.map(({ done, error }) => `${done} ${error?.code}`).sort()).toEqual([
+        "true CANCELLED",
+        "true undefined",
+      ]);
+      expect(targetKeys(world)).toEqual([]);
+      expect((await world.ports.store.get<Instance>(instanceName("copy")))?.data.restoring).toBeUndefined();
+      expect(await world.ports.store.query({ collection: "endpoints" })).toEqual([]);
+    },
+  },
+  {
     name: "a dry run of a restore into an endpoint that nobody has registered",
     async prepare(world) {
       await withBackup(world);
@@ -765,6 +790,12 @@ async function expectCopy(world: World, bucket: string, location: string): Promi
     expect(await world.ports.objects.stat(bucket, object)).toMatchObject({ generation });
   }
 }
+
+/** The names of the keys of the target. */
+const targetKeys = ({ valkey }: World): string[] =>
+  [...(valkey.servers.get("127.0.0.1:7002")?.shards[0]?.keys() ?? [])].map((name) =>
+    Buffer.from(name.slice(name.indexOf(":") + 1), "hex").toString(),
+  );
 
 /** A hold in the bucket keeps the object, whatever is asked. */
 async function expectKept(world: World, object: string): Promise<void> {
