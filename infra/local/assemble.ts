@@ -4,6 +4,7 @@ import type { Emulator } from "./emulators.ts";
 import { startEngines } from "./engines.ts";
 import { stackEnvironment } from "./environment.ts";
 import { createJobs } from "./jobs.ts";
+import { endLeasesAt } from "./lease.ts";
 import { createMessaging } from "./messaging.ts";
 import type { Parts } from "./parts.ts";
 import { freePort, type PreferredPorts, preferredPorts } from "./port.ts";
@@ -70,9 +71,15 @@ export async function assemble(settings: Settings, parts: Parts): Promise<Assemb
   report(`${valkey.name} ${valkey.version} to try things on at ${valkey.endpoint}`);
 
   const apiEndpoint = `http://${storage.host}`;
+  // Where somebody else started the emulator, functions of theirs may be at work.
+  const hasOnlyOurs = firestore.pid !== undefined;
+  const [buckets] = await Promise.all([
+    createBuckets(apiEndpoint, projectId, location),
+    settings.functions && hasOnlyOurs && !fresh ? endLeasesAt(firestore.host, projectId) : undefined,
+  ]);
   const places = {
     projectId,
-    storage: { apiEndpoint, ...(await createBuckets(apiEndpoint, projectId, location)) },
+    storage: { apiEndpoint, ...buckets },
     firestore: { host: firestore.host },
     pubsub: { host: pubsub.host },
     scheduler: { host: scheduler.host },
