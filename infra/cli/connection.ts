@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { type Config, readConfig } from "../../shared/config.ts";
 import { StatusError } from "../../shared/error.ts";
@@ -75,8 +75,7 @@ function* above(directory: string): Generator<string> {
   if (dirname(directory) !== directory) yield* above(dirname(directory));
 }
 
-const stackFileAt = (path: string): string =>
-  statSync(path, { throwIfNoEntry: false })?.isDirectory() ? join(path, "stack.json") : path;
+const stackFileAt = (path: string): string => (path.endsWith(".json") ? path : join(path, "stack.json"));
 
 function readStack(file: string): FoundStack | undefined {
   if (!existsSync(file)) return undefined;

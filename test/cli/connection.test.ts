@@ -54,6 +54,9 @@ describe("finding the local stack", () => {
   it("takes the folder of the one that is named for it", async () => {
     const named = await stackIn("elsewhere", process.pid);
     expect(findStack({ VALKEEP_STACK: join(directory, "elsewhere") }, directory)?.file).toBe(named);
+    expect(() => findStack({ VALKEEP_STACK: join(directory, "nowhere") }, directory)).toThrow(
+      /npm run local -- --directory .*nowhere starts it$/,
+    );
   });
 
   it("names a file that no stack has written", async () => {
