@@ -10,9 +10,6 @@ import type { Connection } from "./session.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The region of everything on the local stack. */
-const localLocation = "asia-northeast1";
-
 /**
  * Connects to the local stack that runs, else to the Google project that the environment names. INVALID_ARGUMENT names the
  * variable that is missing.
@@ -81,7 +78,7 @@ function readStack(file: string): FoundStack | undefined {
   if (!existsSync(file)) return undefined;
   const stack = parsed(file);
   if (!isRunning(stack.pid)) return undefined;
-  return { file, variables: stackEnvironment(stack, localLocation, dirname(file)) };
+  return { file, variables: stackEnvironment(stack, dirname(file)) };
 }
 
 function parsed(file: string): StackFile {
