@@ -10,9 +10,6 @@ import type { Connection } from "./session.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The region of everything on the local stack. */
-const localLocation = "asia-northeast1";
-
 /**
  * Connects to the local stack that runs, else to the Google project that the environment names. INVALID_ARGUMENT names the
  * variable that is missing.
@@ -47,16 +44,17 @@ export interface FoundStack {
 }
 
 /**
- * The running local stack: the one whose file `VALKEEP_STACK` names (`none`: none at all), else `.local/stack.json` in the directory,
- * above it, or in the project. FAILED_PRECONDITION if the named one does not run.
+ * The running local stack: the one whose file, or whose folder, `VALKEEP_STACK` names (`none`: none at all), else `.local/stack.json` in
+ * the directory, above it, or in the project. FAILED_PRECONDITION if the named one does not run.
  */
 export function findStack(environment: Environment, directory: string): FoundStack | undefined {
   const named = environment.VALKEEP_STACK;
   if (named === "none") return undefined;
   if (named !== undefined && named !== "") {
-    const stack = readStack(resolve(directory, named));
+    const file = stackFileAt(resolve(directory, named));
+    const stack = readStack(file);
     if (stack !== undefined) return stack;
-    const advice = `npm run local -- --directory ${dirname(resolve(directory, named))} starts it`;
+    const advice = `npm run local -- --directory ${dirname(file)} starts it`;
     throw new StatusError(
       "FAILED_PRECONDITION",
       `no local stack runs at ${named}, which VALKEEP_STACK names: ${advice}`,
@@ -74,11 +72,21 @@ function* above(directory: string): Generator<string> {
   if (dirname(directory) !== directory) yield* above(dirname(directory));
 }
 
+const stackFileAt = (path: string): string => (path.endsWith(".json") ? path : join(path, "stack.json"));
+
 function readStack(file: string): FoundStack | undefined {
   if (!existsSync(file)) return undefined;
-  const stack = JSON.parse(readFileSync(file, "utf8")) as StackFile;
+  const stack = parsed(file);
   if (!isRunning(stack.pid)) return undefined;
-  return { file, variables: stackEnvironment(stack, localLocation, dirname(file)) };
+  return { file, variables: stackEnvironment(stack, dirname(file)) };
+}
+
+function parsed(file: string): StackFile {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as StackFile;
+  } catch (cause) {
+    throw new StatusError("FAILED_PRECONDITION", `${file} is not what a local stack writes: remove it`, { cause });
+  }
 }
 
 function isRunning(pid: number): boolean {

@@ -19,11 +19,11 @@ export function sizeText(bytes: number): string {
 }
 
 /**
- * A document for people, a line for each field, what lies in it indented. Sizes are shown for people and exactly; of text
- * with several lines (a certificate) only the first is shown.
+ * A document for people, a line for each field, what lies in it indented: its name first, whatever the order in which the store
+ * hands fields out. Sizes are shown for people and exactly; of text with several lines (a certificate) only the first is shown.
  */
 export function described(value: unknown, indent = ""): string {
-  return Object.entries(Object(value))
+  return Object.entries({ name: undefined, ...Object(value) })
     .filter(([, inner]) => inner !== undefined && inner !== "")
     .map(([field, inner]) => fieldText(field, inner, indent))
     .join("\n");

@@ -2,8 +2,9 @@ import { routes } from "../../shared/backup/route.ts";
 import { createBuckets } from "./buckets.ts";
 import type { Emulator } from "./emulators.ts";
 import { startEngines } from "./engines.ts";
-import { stackEnvironment } from "./environment.ts";
+import { localLocation, stackEnvironment } from "./environment.ts";
 import { createJobs } from "./jobs.ts";
+import { endLeasesAt } from "./lease.ts";
 import { createMessaging } from "./messaging.ts";
 import type { Parts } from "./parts.ts";
 import { freePort, type PreferredPorts, preferredPorts } from "./port.ts";
@@ -19,7 +20,6 @@ export interface Settings {
   source: string | undefined;
   isolate: boolean;
   usualPorts: boolean;
-  location: string;
   report: (line: string) => void;
 }
 
@@ -42,7 +42,7 @@ export const projectId = "valkeep-local";
  * what a due job or an uploaded file says while the functions still start is then pushed to them again, not lost.
  */
 export async function assemble(settings: Settings, parts: Parts): Promise<Assembly> {
-  const { directory, fresh, location, source, isolate, report } = settings;
+  const { directory, fresh, source, isolate, report } = settings;
   // Google's libraries would look for a metadata server, for two seconds, in this process too.
   process.env.METADATA_SERVER_DETECTION ??= "none";
   const ports: PreferredPorts = settings.usualPorts ? await preferredPorts() : {};
@@ -70,18 +70,24 @@ export async function assemble(settings: Settings, parts: Parts): Promise<Assemb
   report(`${valkey.name} ${valkey.version} to try things on at ${valkey.endpoint}`);
 
   const apiEndpoint = `http://${storage.host}`;
+  // Where somebody else started the emulator, functions of theirs may be at work.
+  const hasOnlyOurs = firestore.pid !== undefined;
+  const [buckets] = await Promise.all([
+    createBuckets(apiEndpoint, projectId, localLocation),
+    settings.functions && hasOnlyOurs && !fresh ? endLeasesAt(firestore.host, projectId) : undefined,
+  ]);
   const places = {
     projectId,
-    storage: { apiEndpoint, ...(await createBuckets(apiEndpoint, projectId, location)) },
+    storage: { apiEndpoint, ...buckets },
     firestore: { host: firestore.host },
     pubsub: { host: pubsub.host },
     scheduler: { host: scheduler.host },
   };
-  const added = stackEnvironment(places, location, directory);
+  const added = stackEnvironment(places, directory);
   const host = { directory, environment: { ...inherited, ...added }, ports: functionPorts, source, isolate, report };
   const [hosts] = await Promise.all([
     settings.functions ? startFunctions(host, parts) : [],
-    createJobs(scheduler.host, projectId, location),
+    createJobs(scheduler.host, projectId, localLocation),
   ]);
   if (settings.functions) report(`functions ${Object.keys(functions).join(", ")}`);
   const { endpoint, name, version } = valkey;

@@ -20,8 +20,6 @@ export interface StackOptions {
   isolate?: boolean;
   /** Use the ports of firebase.json and their neighbours where they are free, instead of any. */
   usualPorts?: boolean;
-  /** Region of the buckets and of the scheduler's jobs. */
-  location?: string;
   /** Hears how the start goes, and later of parts that had to be started again. */
   report?: (line: string) => void;
 }
@@ -55,7 +53,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     source: undefined,
     isolate: false,
     usualPorts: false,
-    location: "asia-northeast1",
     report: () => undefined,
     ...options,
     directory: resolve(options.directory ?? join(import.meta.dirname, "../../.local")),

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { localLocation } from "../../infra/local/environment.ts";
 import { type Stack, startStack } from "../../infra/local/stack.ts";
 import { timeOf } from "../../shared/backup/duration.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
@@ -32,9 +33,6 @@ export interface Site {
   stop(): Promise<void>;
 }
 
-/** Where the stack's buckets are; an export stays in its region. */
-const location = "asia-northeast1";
-
 export interface SiteOptions {
   /** A process for each function. */
   isolate?: boolean;
@@ -46,7 +44,7 @@ export interface SiteOptions {
 export async function startSite(directory: string, { isolate = false, borderBytes }: SiteOptions): Promise<Site> {
   // The functions inherit it.
   if (borderBytes !== undefined) process.env.VALKEEP_BORDER_BYTES = String(borderBytes);
-  const stack = await startStack({ directory, fresh: true, isolate, location }).finally(
+  const stack = await startStack({ directory, fresh: true, isolate }).finally(
     () => delete process.env.VALKEEP_BORDER_BYTES,
   );
   const renewed = { pids: hostsOf(stack) };
@@ -61,7 +59,11 @@ export async function startSite(directory: string, { isolate = false, borderByte
       ports,
       exportBucket: stack.stack.storage.exportBucket,
       async register(id, endpoint, flags = {}) {
-        const instance = newInstance({ ...flags, id, endpoint, location }, ports.ids.uuid(), timeOf(Date.now()));
+        const instance = newInstance(
+          { ...flags, id, endpoint, location: localLocation },
+          ports.ids.uuid(),
+          timeOf(Date.now()),
+        );
         await ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
       },
       ended: (operation) => ended(ports, operation),

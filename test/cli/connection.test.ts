@@ -51,6 +51,20 @@ describe("finding the local stack", () => {
     expect(findStack({ VALKEEP_STACK: named }, directory)?.file).toBe(named);
   });
 
+  it("takes the folder of the one that is named for it", async () => {
+    const named = await stackIn("elsewhere", process.pid);
+    expect(findStack({ VALKEEP_STACK: join(directory, "elsewhere") }, directory)?.file).toBe(named);
+    expect(() => findStack({ VALKEEP_STACK: join(directory, "nowhere") }, directory)).toThrow(
+      /npm run local -- --directory .*nowhere starts it$/,
+    );
+  });
+
+  it("names a file that no stack has written", async () => {
+    const file = join(directory, "stack.json");
+    await writeFile(file, "{");
+    expect(() => findStack({ VALKEEP_STACK: file }, directory)).toThrow(`${file} is not what a local stack writes`);
+  });
+
   it("takes none when told so", async () => {
     await stackIn(".local", process.pid);
     expect(findStack({ VALKEEP_STACK: "none" }, directory)).toBeUndefined();

@@ -6,6 +6,7 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import { collectionName, instanceName } from "../../shared/backup/name.ts";
 import { StatusError } from "../../shared/error.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
+import type { Store } from "../../shared/pipeline/ports.ts";
 import { createWorld, instanceOf, type World } from "../pipeline/world.ts";
 import { valkeep, valkeepOn } from "./terminal.ts";
 
@@ -66,6 +67,24 @@ describe("instances create", () => {
     const flags = "--fixed-frequency-schedule-start-time-hours=2 --async";
     const { stderr } = await valkeep(`instances create orders --endpoint=h:1 ${flags}`, world);
     expect(stderr).toContain("automated backups are disabled");
+  });
+
+  it("says so once, however often it has to decide anew, and not of what was refused", async () => {
+    const flags = "--endpoint=h:1 --fixed-frequency-schedule-start-time-hours=2 --async";
+    const { store } = world.ports;
+    let rounds = 0;
+    const crowded: Store = {
+      ...store,
+      commit: async (writes) => {
+        rounds += 1;
+        if (rounds < 3) throw new StatusError("ABORTED", "somebody else was quicker");
+        await store.commit(writes);
+      },
+    };
+    const created = await valkeep(`instances create orders ${flags}`, { ports: { ...world.ports, store: crowded } });
+    expect(created.stderr.match(/are disabled/g)).toHaveLength(1);
+    const refused = await valkeep(`instances create orders ${flags}`, { ports: world.ports });
+    expect([refused.exitCode, refused.stderr]).toEqual([3, expect.not.stringContaining("are disabled")]);
   });
 
   it("with --async prints the operation's name and waits for nothing", async () => {

@@ -23,6 +23,10 @@ describe("text for people", () => {
     expect(table(rows)).toBe("A        LONGER\nlongest  b");
   });
 
+  it("begins a description with the name, wherever the store has put it", () => {
+    expect(described({ config: { hours: 2 }, name: "x" })).toBe("name: x\nconfig:\n  hours: 2");
+  });
+
   it("describes a document with what lies in it", () => {
     const document = {
       ...{ name: "x", totalSizeBytes: 2048, smallBytes: 3, target: "", gone: undefined },

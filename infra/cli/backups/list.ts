@@ -17,7 +17,7 @@ export const list = command({
     const query =
       id === undefined ? { collection: "backups", group: true } : { collection: `${collectionName(id)}/backups` };
     const found = (await ports.store.query<Backup>(query)).map(({ data }) => data);
-    const documents = found.sort((a, b) => (a.createTime < b.createTime ? 1 : -1));
+    const documents = found.sort((a, b) => Date.parse(b.createTime) - Date.parse(a.createTime));
     const header = ["BACKUP", "STATE", "VERIFICATION", "TYPE", "SIZE", "CREATED", "EXPIRES"];
     const what = id === undefined ? "backups" : `backups of ${id}`;
     await printSelection(session, { what, documents, header, rowOf, optional }, flags);

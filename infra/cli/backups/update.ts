@@ -11,8 +11,21 @@ import { readBackupName } from "../names.ts";
 export const update = command({
   positionals: { "INSTANCE/BACKUP": { help: "its name", read: readBackupName } },
   flags: {
-    ttl: { type: "string", value: "TIME", help: "how long it lives, counted from when it was taken, such as 90d" },
-    "expire-time": { type: "string", value: "TIME", help: "when it expires, such as 2027-01-31 or 2027-01-31T09:30Z" },
+    ttl: {
+      type: "string",
+      value: "TTL",
+      help: "how long it lives, 1d to 36500d from when it was taken, such as 90d",
+      read(text) {
+        ttlSeconds(text);
+        return text;
+      },
+    },
+    "expire-time": {
+      type: "string",
+      value: "TIME",
+      help: "when it expires, such as 2027-01-31 or 2027-01-31T09:30Z",
+      read: readTime,
+    },
     ...asyncFlag,
   },
   example: "valkeep backups update orders/before-release --ttl=90d",
@@ -21,11 +34,10 @@ export const update = command({
     const { ttl, "expire-time": time } = flags;
     if ((ttl === undefined) === (time === undefined))
       throw new StatusError("INVALID_ARGUMENT", "expected one of --ttl and --expire-time");
-    const seconds = ttlSeconds(ttl);
     const { ports } = await session.connect();
     const found = (await ports.store.get<Backup>(backup))?.data;
     if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
-    const expireTime = time === undefined ? later(found.createTime, seconds) : readTime(time);
+    const expireTime = time ?? later(found.createTime, ttlSeconds(ttl));
     const name = await submit(ports, "expiry.v1.requested", { backup, expireTime });
     const short = shortLife(found, expireTime);
     if (short !== undefined) session.say(`${backup}: ${short}.`);
@@ -33,6 +45,7 @@ export const update = command({
   },
 });
 
+/** In RFC 3339. */
 function readTime(text: string): string {
   const milliseconds = readInstant(text);
   if (milliseconds !== undefined) return timeOf(milliseconds);

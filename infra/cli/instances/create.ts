@@ -25,7 +25,8 @@ export const create = command({
   async run({ positionals: { INSTANCE: id }, flags }, session) {
     const settings = await settingsOf(flags);
     const asked = { ...settings, id, endpoint: flags.endpoint };
-    newInstance({ ...asked, location: settings.location ?? "local" }, "", ""); // what is malformed needs no stack to be told
+    // What is malformed needs no stack to be told.
+    const draft = newInstance({ ...asked, location: settings.location ?? "local" }, "", "");
     const exporting = exportSettingsOf(flags);
     changedExportPolicy(undefined, exporting);
     const { ports, location } = await session.connect();
@@ -36,8 +37,8 @@ export const create = command({
       const fresh = newInstance({ ...asked, location: settings.location ?? location }, uid, change.now);
       const instance = withExportPolicy(fresh, exporting, ports.settings);
       change.put(instance.name, instance);
-      tellOfDisabled(instance, settings, session.say);
     });
+    tellOfDisabled(draft, settings, session.say);
     return await conclude(name, flags.async, ports, session, () => instanceName(id));
   },
 });

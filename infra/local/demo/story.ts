@@ -12,6 +12,7 @@ import { submit } from "../../../shared/pipeline/submit.ts";
 import { checkTable } from "../../cli/check-table.ts";
 import { shortBackupName } from "../../cli/names.ts";
 import { table } from "../../cli/table.ts";
+import { localLocation } from "../environment.ts";
 import { fill, holdings } from "./data.ts";
 import { follow, mega, type Row, say, show } from "./show.ts";
 
@@ -144,7 +145,7 @@ async function register(ports: Ports, id: string, endpoint: string, isAutomated:
   const flags = {
     id,
     endpoint,
-    location: "asia-northeast1",
+    location: localLocation,
     automatedBackupMode: isAutomated ? "enabled" : "disabled",
     startTimeHours: "2",
   };
