@@ -1,6 +1,6 @@
 import type { Border } from "./border.ts";
 import { unsupported } from "./damage.ts";
-import type { RdbEntry } from "./entry.ts";
+import { latestExpireTimeMs, type RdbEntry } from "./entry.ts";
 import { type Format, readHeader } from "./header.ts";
 import type { Hold } from "./hold.ts";
 import { lengthAt, littleEndianAt } from "./length.ts";
@@ -177,5 +177,5 @@ export class Interpreter implements Visitor {
 function expireTimeMs(code: number, { bytes, from }: Hold): number {
   const low = littleEndianAt(bytes, from);
   if (code === opcode.expireSeconds) return (low | 0) * 1000;
-  return (littleEndianAt(bytes, from + 4) | 0) * 2 ** 32 + low;
+  return Math.min((littleEndianAt(bytes, from + 4) | 0) * 2 ** 32 + low, latestExpireTimeMs);
 }

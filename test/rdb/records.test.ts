@@ -222,6 +222,13 @@ describe("records", () => {
     }
   });
 
+  it("take a key that expires so late that no number holds it for one of the year 287,168", async () => {
+    const times = [9e15 - 1, 9e15 + 1, 2 ** 62, -5];
+    const file = redis(...times.map((expireTimeMs, n) => ({ ...string, key: Buffer.from(`${n}`), expireTimeMs })));
+    const found = (await recordsOf([file])).map(({ expireTimeMs }) => expireTimeMs);
+    expect(found).toEqual([9e15 - 1, 9e15, 9e15, -5]);
+  });
+
   it("refuse a key of more than 8 MiB instead of holding it", async () => {
     const key = Buffer.alloc(8 * 2 ** 20 + 1, 0x61);
     const file = redis({ kind: "record", key, type: 0, value: encodeString("v") });
