@@ -102,6 +102,11 @@ describe("a shard as its primary knows it", () => {
   });
   const settle = (...nodes: NodeState[]) => settled("shard 3", { slots: "0-99", nodes: [] }, nodes);
 
+  it("is not that of another node by the name of `myself`", () => {
+    const named = "b 10.0.0.3:6379@16379,myself.example master - 0 1 7 connected 100-199";
+    expect(readOwnLine(`${named}\na 10.0.0.2:6379@16379 myself,master - 0 0 5 connected 0-99\n`).id).toBe("a");
+  });
+
   it("is that of the later epoch, where one has not heard of its successor", () => {
     const heir = state({ node: "b", own: { ...own, id: "b", epoch: 6 }, address: otherNode(asked, "10.0.0.9", 6379) });
     expect(settle(state(), heir).primary.node).toBe("b");
