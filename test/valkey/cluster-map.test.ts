@@ -52,6 +52,19 @@ describe("CLUSTER SHARDS", () => {
     expect(found?.nodes[0]).toMatchObject({ address: { port: 6380 }, zone: "zone-b" });
   });
 
+  it.each([
+    ["for TLS", { ...asked, tls: {} }, { port: 6379 }],
+    ["for connections without TLS", asked, { port: undefined, "tls-port": 6380 }],
+    ["for connections without TLS", asked, { port: 0 }],
+  ])("refuses a node that has no port %s", (which, address, changes) => {
+    expect(() => readShards([shard([0, 1], node("a", changes))], address)).toThrow(
+      expect.objectContaining({
+        code: "FAILED_PRECONDITION",
+        message: expect.stringContaining(`without a port ${which}`),
+      }),
+    );
+  });
+
   it.each([[null], ["OK"], [[]], [[["slots"]]]])("that answers %j tells no shard", (answer) => {
     expect(readShards(answer, asked)).toEqual([]);
   });
@@ -89,6 +102,11 @@ describe("a node's own line of CLUSTER NODES", () => {
     expect(replica).toMatchObject({ isPrimary: false, slots: "" });
   });
 
+  it("is not that of another node by the name of `myself`", () => {
+    const named = "b 10.0.0.3:6379@16379,myself.example master - 0 1 7 connected 100-199";
+    expect(readOwnLine(`${named}\na 10.0.0.2:6379@16379 myself,master - 0 0 5 connected 0-99\n`).id).toBe("a");
+  });
+
   it.each(["", "OK", other])("that is missing is an error: %j", (nodes) => {
     expect(() => readOwnLine(nodes)).toThrow("names no node as `myself`");
   });
@@ -101,11 +119,6 @@ describe("a shard as its primary knows it", () => {
     ...{ replicationOffset: 1, isForking: false, load: 0, address: asked, info: parseInfo(""), own, ...changes },
   });
   const settle = (...nodes: NodeState[]) => settled("shard 3", { slots: "0-99", nodes: [] }, nodes);
-
-  it("is not that of another node by the name of `myself`", () => {
-    const named = "b 10.0.0.3:6379@16379,myself.example master - 0 1 7 connected 100-199";
-    expect(readOwnLine(`${named}\na 10.0.0.2:6379@16379 myself,master - 0 0 5 connected 0-99\n`).id).toBe("a");
-  });
 
   it("is that of the later epoch, where one has not heard of its successor", () => {
     const heir = state({ node: "b", own: { ...own, id: "b", epoch: 6 }, address: otherNode(asked, "10.0.0.9", 6379) });
