@@ -4,7 +4,7 @@ import type { ShardSource, ShardTask } from "../../pipeline/ports.ts";
 import type { Origin } from "../../rdb/origin.ts";
 import type { Address } from "../address.ts";
 import { type Ask, withClient } from "../connect.ts";
-import { askInfo, ifAllowed } from "../describe.ts";
+import { askInfo, setting } from "../describe.ts";
 import { notValkey, replyFailure } from "../failure.ts";
 import type { Info } from "../info.ts";
 import { type FileState, lookAt, type OpenedFile, openFresh } from "./data-file.ts";
@@ -139,11 +139,6 @@ export async function placeOf(ask: Ask, address: Address): Promise<Place> {
   // No server takes a path there, and no answer shall have us read what lies elsewhere.
   if (fileName.includes("/") || fileName === "" || fileName === "." || fileName === "..") throw notValkey(address);
   return { ...(directory !== undefined && { directory }), fileName };
-}
-
-async function setting(ask: Ask, name: string): Promise<string | undefined> {
-  const answer = await ifAllowed(ask("CONFIG", "GET", name));
-  return Array.isArray(answer) && answer.length >= 2 ? String(answer[1]) : undefined;
 }
 
 /** The server writes the new file beside the old one. */
