@@ -186,6 +186,14 @@ describe("a scan", () => {
     await expect(stream).rejects.toMatchObject({ code: "ABORTED" });
   });
 
+  it("of a replica that has lost its primary is UNAVAILABLE: what it holds may be long past", async () => {
+    const replica = await start("8.0", ["--replicaof", "127.0.0.1 1"]);
+    await expect(scanOf(asManaged(replica.endpoint))).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining("is a replica that has lost its primary"),
+    });
+  });
+
   it("takes the next node where the first one is not fit, or is gone", async () => {
     const found = await askState(await addressOf(asManaged(server.endpoint), async () => "x"), calm());
     const behind = { ...found, node: "behind" };

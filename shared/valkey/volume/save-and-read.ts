@@ -5,8 +5,9 @@ import type { Origin } from "../../rdb/origin.ts";
 import type { Address } from "../address.ts";
 import { type Ask, withClient } from "../connect.ts";
 import { askInfo, setting } from "../describe.ts";
-import { notValkey, replyFailure } from "../failure.ts";
+import { notValkey } from "../failure.ts";
 import type { Info } from "../info.ts";
+import { requirePrimaryLink } from "../primary-link.ts";
 import { type FileState, lookAt, type OpenedFile, openFresh } from "./data-file.ts";
 import { isReadOnly, isUnwritable, type Room, roomIn } from "./room.ts";
 import { save, saved } from "./save.ts";
@@ -119,15 +120,13 @@ const isSince = (
   createSeconds >= seconds &&
   (replicationId === undefined || histories.includes(replicationId));
 
-/** A replica that has lost its primary would save what may be long past: as for PSYNC, nothing is taken of it. */
 function requireSource(info: Info, address: Address): void {
   if (info.get("cluster_enabled") === "1")
     throw new StatusError(
       "FAILED_PRECONDITION",
       `${address.endpoint} runs as CLUSTER: snapshot method VOLUME is for servers without cluster mode`,
     );
-  if (info.get("role") === "slave" && info.get("master_link_status") !== "up")
-    throw replyFailure(address, "BGSAVE", "NOMASTERLINK");
+  requirePrimaryLink(info, address);
 }
 
 /** A server that was promoted meanwhile goes on with a history of its own. */
