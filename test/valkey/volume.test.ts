@@ -220,7 +220,23 @@ describe("no snapshot by way of the volume, and nothing is asked of the server,"
   it("where a directory is in the file's place", async () => {
     const server = await start();
     await mkdir(join(server.directory, "dump.rdb"));
-    await refused(volumeOf(server), server, "FAILED_PRECONDITION", /a directory is in the place of \/.*dump.rdb/);
+    await refused(
+      volumeOf(server),
+      server,
+      "FAILED_PRECONDITION",
+      /a directory, or something else that is no file, is in the place of \/.*dump.rdb/,
+    );
+  });
+
+  it("where a pipe is in the file's place, into which nobody writes", async () => {
+    const server = await start();
+    execFileSync("mkfifo", [join(server.directory, "dump.rdb")]);
+    await refused(
+      volumeOf(server),
+      server,
+      "FAILED_PRECONDITION",
+      /something else that is no file, is in the place of/,
+    );
   });
 
   it("where its file, or its directory, may not be read", async () => {
