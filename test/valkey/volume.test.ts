@@ -399,9 +399,12 @@ describe("a directory that is not the server's is found out", () => {
     });
   });
 
-  it("when another server saves there in the same moment, by the history that its file belongs to", async () => {
+  it.each([
+    ["by the history that its file belongs to", true],
+    ["by its file that tells no history", false],
+  ])("when another server saves there in the same moment, %s", async (_how, hasReplica) => {
     const [server, other] = [await start(), await start()];
-    for (const primary of [server, other]) {
+    for (const primary of hasReplica ? [server, other] : [server]) {
       const replica = await start({ args: ["--replicaof", "127.0.0.1", `${primary.port}`] });
       const up = async () => String(await send(replica.endpoint, ["INFO", "replication"]));
       await expect.poll(up).toContain("master_link_status:up");

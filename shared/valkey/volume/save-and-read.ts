@@ -90,8 +90,8 @@ async function takenFrom(
     // An earlier attempt may have had it saved, and not have lived to see the end.
     const since = info.number("server_time_usec") / 1e6 - askedSecondsAgo;
     await saved(ask, address, signal, { patienceMs });
-    const histories = historiesOf(await askInfo(ask, address));
-    const file = await openFresh(path, undefined, (origin) => isSince(since, origin, histories), signal, 0);
+    const infos = [info, await askInfo(ask, address)];
+    const file = await openFresh(path, undefined, (origin) => isSince(since, origin, infos), signal, 0);
     if (file !== undefined) return { file, role };
   }
   const room = await requireRoom(address, directory, before, info);
@@ -103,22 +103,24 @@ async function takenFrom(
     },
   });
   if (!isOk) throw await failureOf(address, directory, before, info, freeBytes);
-  const histories = [...historiesOf(info), ...historiesOf(await askInfo(ask, address))];
-  const isOurs = (origin: Origin) => isSince(askTime - CLOCK_SECONDS, origin, histories);
+  const infos = [info, await askInfo(ask, address)];
+  const isOurs = (origin: Origin) => isSince(askTime - CLOCK_SECONDS, origin, infos);
   const file = await openFresh(path, before, isOurs, signal, settlingMs);
   if (file === undefined) throw wrongDirectory(address.endpoint, directory, place.fileName, place.directory);
   return { file, role };
 }
 
-/** Whether a file shows the server as it was then, or later, by its own clock and history. */
-const isSince = (
-  seconds: number,
-  { createSeconds, replicationId }: Origin,
-  histories: (string | undefined)[],
-): boolean =>
+/**
+ * Whether a file shows the server as it was then, or later, by its own clock and history. Of a server that never had a replica no file
+ * tells a history: it can be told from another such server's by the time alone.
+ */
+const isSince = (seconds: number, { createSeconds, replicationId }: Origin, infos: readonly Info[]): boolean =>
   createSeconds !== undefined &&
   createSeconds >= seconds &&
-  (replicationId === undefined || histories.includes(replicationId));
+  (replicationId === undefined ? !infos.every(tellsHistory) : infos.flatMap(historiesOf).includes(replicationId));
+
+/** Whether the server writes its history into its file (rdb.c, rdbPopulateSaveInfo): a replica, or whoever keeps a backlog for some. */
+const tellsHistory = (info: Info): boolean => info.get("role") === "slave" || info.get("repl_backlog_active") === "1";
 
 function requireSource(info: Info, address: Address): void {
   if (info.get("cluster_enabled") === "1")
