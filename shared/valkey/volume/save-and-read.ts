@@ -10,13 +10,13 @@ import type { Info } from "../info.ts";
 import { requirePrimaryLink } from "../primary-link.ts";
 import { type FileState, lookAt, type OpenedFile, openFresh } from "./data-file.ts";
 import { isReadOnly, isUnwritable, type Room, roomIn } from "./room.ts";
-import { save, saved } from "./save.ts";
+import { patienceOf, save, saved } from "./save.ts";
 import { noRoom, saveFailure, wrongDirectory } from "./save-failure.ts";
 
 export interface VolumeOptions {
   /** How long a mount may show what was there before the save, in milliseconds; 10 s where absent. */
   settlingMs?: number;
-  /** How long a save is waited for, in milliseconds; 300 s where absent. */
+  /** How long saves are waited for, our own and those of others before it, in milliseconds; 300 s where absent. */
   patienceMs?: number;
 }
 
@@ -82,6 +82,7 @@ async function takenFrom(
 ): Promise<{ file: OpenedFile; role: "PRIMARY" | "REPLICA" }> {
   const info = await askInfo(ask, address);
   requireSource(info, address);
+  const patience = patienceOf(address, patienceMs);
   const place = await placeOf(ask, address);
   const path = `${directory}/${place.fileName}`;
   const role = info.get("role") === "master" ? "PRIMARY" : "REPLICA";
@@ -89,18 +90,15 @@ async function takenFrom(
   if (askedSecondsAgo !== undefined) {
     // An earlier attempt may have had it saved, and not have lived to see the end.
     const since = info.number("server_time_usec") / 1e6 - askedSecondsAgo;
-    await saved(ask, address, signal, { patienceMs });
+    await saved(ask, address, signal, patience);
     const infos = [info, await askInfo(ask, address)];
     const file = await openFresh(path, undefined, (origin) => isSince(since, origin, infos), signal, 0);
     if (file !== undefined) return { file, role };
   }
   const room = await requireRoom(address, directory, before, info);
   let freeBytes = room?.freeBytes;
-  const { isOk, askTime } = await save(ask, address, signal, {
-    patienceMs,
-    onWait: async () => {
-      freeBytes = least(freeBytes, (await roomIn(directory))?.freeBytes);
-    },
+  const { isOk, askTime } = await save(ask, address, signal, patience, async () => {
+    freeBytes = least(freeBytes, (await roomIn(directory))?.freeBytes);
   });
   if (!isOk) throw await failureOf(address, directory, before, info, freeBytes);
   const infos = [info, await askInfo(ask, address)];
