@@ -3,7 +3,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { StatusError } from "../../error.ts";
 import { type Origin, originBytes, originOf } from "../../rdb/origin.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 import { directoryFailure, readFailure } from "./file-failure.ts";
 
 /** One read: large, so that it costs little beside what is done with its bytes. */

@@ -3,7 +3,7 @@ import type { Address } from "../address.ts";
 import type { Ask } from "../connect.ts";
 import { askInfo } from "../describe.ts";
 import type { Info } from "../info.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 
 /** How often it is asked whether the save is over, in milliseconds: at first, and at most. */
 const FIRST_WAIT_MS = 50;
