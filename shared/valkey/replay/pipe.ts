@@ -1,8 +1,9 @@
 import type { StatusError } from "../../error.ts";
 import type { ReplayMark } from "../../pipeline/ports.ts";
 import type { Address } from "../address.ts";
-import { brokenLink, notValkey } from "../failure.ts";
+import { notValkey } from "../failure.ts";
 import type { Link } from "../link.ts";
+import { listen } from "../listen.ts";
 import { type BatchError, BatchReplies } from "./batch-replies.ts";
 
 /** What one write to the socket carries; larger blocks bring no speed. */
@@ -10,9 +11,6 @@ const blockBytes = 256 * 1024;
 
 /** Batches that may be unanswered: enough to keep a server busy over some milliseconds of distance. */
 const batchesUnderWay = 16;
-
-/** What Node's timers can wait at most: for ever. */
-const foreverMs = 2 ** 31 - 1;
 
 /** A batch that is on its way: where it begins, and where the target stands once it is carried out. */
 interface SentBatch {
@@ -119,29 +117,16 @@ export class ReplayPipe {
 
   async #readReplies(): Promise<void> {
     const { silenceMs, failure } = this.#options;
-    let isSilent = false;
-    const watch = setInterval(() => {
-      isSilent = this.#sent.length > 0 && performance.now() - this.#lastMoved >= silenceMs;
-      if (isSilent) this.#link.close();
-    }, silenceMs / 4);
-    try {
-      for (;;) {
-        const chunk = await this.#link.read(foreverMs);
-        if (chunk === undefined) {
-          const why = isSilent ? `it answered nothing for ${silenceMs / 1000} s` : "it hung up";
-          throw brokenLink(this.#address, new Error(why));
-        }
-        this.#replies.push(chunk);
-        this.#lastMoved = performance.now();
-        this.#takeAnswers();
-        const { error, isGarbage } = this.#replies;
-        const [batch] = this.#sent;
-        if (error !== undefined && batch !== undefined) throw failure(error, batch.from);
-        if (isGarbage || error !== undefined) throw notValkey(this.#address);
-      }
-    } finally {
-      clearInterval(watch);
-    }
+    const waitedMs = () => (this.#sent.length > 0 ? performance.now() - this.#lastMoved : 0);
+    await listen(this.#link, this.#address, { silenceMs, waitedMs }, (chunk) => {
+      this.#replies.push(chunk);
+      this.#lastMoved = performance.now();
+      this.#takeAnswers();
+      const { error, isGarbage } = this.#replies;
+      const [batch] = this.#sent;
+      if (error !== undefined && batch !== undefined) throw failure(error, batch.from);
+      if (isGarbage || error !== undefined) throw notValkey(this.#address);
+    });
   }
 
   #takeAnswers(): void {
