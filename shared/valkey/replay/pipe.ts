@@ -16,6 +16,8 @@ const batchesUnderWay = 16;
 interface SentBatch {
   from: ReplayMark;
   to: ReplayMark;
+  /** As far as it was written. */
+  bytes: number;
 }
 
 export interface ReplayPipeOptions {
@@ -49,6 +51,11 @@ export class ReplayPipe {
     this.#options = options;
   }
 
+  /** The batch that the next reply is to: where it begins, and how much of it was written. */
+  get unanswered(): Pick<SentBatch, "from" | "bytes"> | undefined {
+    return this.#sent[0];
+  }
+
   /** Runs the writer to its end with the replies read beside it. Nothing of both goes on once this settles. */
   async run(signal: AbortSignal, write: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const over = new AbortController();
@@ -75,6 +82,8 @@ export class ReplayPipe {
 
   /** Adds bytes, however many; they may be reused once this resolves. */
   async append(bytes: Uint8Array): Promise<void> {
+    const batch = this.#sent.at(-1);
+    if (batch !== undefined) batch.bytes += bytes.length;
     for (let from = 0; from < bytes.length; ) {
       if (this.#at === this.#block.length) await this.#flush();
       const part = bytes.subarray(from, from + this.#block.length - this.#at);
@@ -89,7 +98,7 @@ export class ReplayPipe {
     if (this.#sent.length >= batchesUnderWay) await this.#flush();
     await this.#until(() => this.#sent.length < batchesUnderWay);
     if (this.#sent.length === 0) this.#lastMoved = performance.now();
-    this.#sent.push({ from, to: from });
+    this.#sent.push({ from, to: from, bytes: 0 });
   }
 
   /** The batch is complete with what was appended since. */
