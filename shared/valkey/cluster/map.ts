@@ -144,10 +144,7 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
 export function nodeAt(asked: Address, host: string | undefined, port: number): Address {
   if (port >= 1 && port <= 65_535) return otherNode(asked, host && host !== "?" ? host : asked.host, port);
   const message = `${asked.endpoint} names a node of its cluster without a port ${asked.tls ? "for TLS" : "for connections without TLS"}`;
-  throw new StatusError(
-    "FAILED_PRECONDITION",
-    `${message}: set the same --transit-encryption-mode at all nodes, and here`,
-  );
+  throw new StatusError("FAILED_PRECONDITION", `${message}: give it one, or correct --transit-encryption-mode`);
 }
 
 /** In the older protocol a map is a list of names and values in turn. */
