@@ -27,7 +27,7 @@ export type AofSummary = {
 interface Pending {
   commands: number;
   expires: number;
-  databases: number[];
+  databases: Set<number>;
   largestArgumentBytes: number;
   refused?: { name: string; offset: number };
 }
@@ -97,7 +97,7 @@ export class AofTally implements AofVisitor {
 
   #open(): void {
     if (this.#pending !== undefined) throw damaged("a MULTI stands within a transaction", this.#start);
-    this.#pending = { commands: 0, expires: 0, databases: [], largestArgumentBytes: 0 };
+    this.#pending = { commands: 0, expires: 0, databases: new Set(), largestArgumentBytes: 0 };
   }
 
   #close(): void {
@@ -109,7 +109,7 @@ export class AofTally implements AofVisitor {
     this.#transactions++;
     this.#largestArgumentBytes = Math.max(this.#largestArgumentBytes, pending.largestArgumentBytes);
     this.#refused ??= pending.refused;
-    for (const database of pending.databases) this.#add(database);
+    for (const database of pending.databases) this.#add(this.#databases, database);
   }
 
   #select(): void {
@@ -122,7 +122,7 @@ export class AofTally implements AofVisitor {
   #hold(pending: Pending, largestBytes: number): void {
     pending.commands++;
     if (this.#setsExpiry()) pending.expires++;
-    if (pending.databases.at(-1) !== this.#database) pending.databases.push(this.#database);
+    this.#add(pending.databases, this.#database);
     if (largestBytes > pending.largestArgumentBytes) pending.largestArgumentBytes = largestBytes;
     if (this.#command.effect === "REFUSED") pending.refused ??= { name: this.#command.name, offset: this.#start };
   }
@@ -130,7 +130,8 @@ export class AofTally implements AofVisitor {
   #count(largestBytes: number): void {
     this.#commands++;
     if (this.#setsExpiry()) this.#expires++;
-    if (this.#database !== this.#counted) this.#add(this.#database);
+    if (this.#database !== this.#counted) this.#add(this.#databases, this.#database);
+    this.#counted = this.#database;
     if (largestBytes > this.#largestArgumentBytes) this.#largestArgumentBytes = largestBytes;
     if (this.#command.effect === "REFUSED") this.#refused ??= { name: this.#command.name, offset: this.#start };
   }
@@ -140,10 +141,8 @@ export class AofTally implements AofVisitor {
     return expiresFrom !== undefined && this.#wordCount >= expiresFrom;
   }
 
-  #add(database: number): void {
-    this.#counted = database;
-    this.#databases.add(database);
-    if (this.#databases.size > limits.databases)
-      throw damaged("it writes to more databases than a server has", this.#start);
+  #add(databases: Set<number>, database: number): void {
+    databases.add(database);
+    if (databases.size > limits.databases) throw damaged("it writes to more databases than a server has", this.#start);
   }
 }

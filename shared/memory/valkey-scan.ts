@@ -1,10 +1,9 @@
 import { StatusError } from "../error.ts";
 import type { ScanOptions } from "../pipeline/ports.ts";
+import { opcode } from "../rdb/opcodes.ts";
 import { RdbStream } from "../rdb/rdb-stream.ts";
 import { encodeString } from "../rdb/writer.ts";
 import type { MemoryServer } from "./valkey.ts";
-
-const opcodeOfFunction = 245;
 
 /** A shard's file of version 11 by scan: `server.keysOfScan` keys in each call, all of them where that is absent. Its cursor is the place of a key. */
 export function* memoryScan(
@@ -22,7 +21,7 @@ export function* memoryScan(
   if (from === undefined) {
     out.header({ magic: "REDIS", rdbVersion: 11 });
     for (const code of server.functions) {
-      out.byte(opcodeOfFunction);
+      out.byte(opcode.function);
       out.append(encodeString(code));
     }
   }

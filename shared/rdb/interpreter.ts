@@ -1,12 +1,12 @@
 import type { Border } from "./border.ts";
 import { unsupported } from "./damage.ts";
-import type { RdbEntry } from "./entry.ts";
+import { latestExpireTimeMs, type RdbEntry } from "./entry.ts";
 import { type Format, readHeader } from "./header.ts";
 import type { Hold } from "./hold.ts";
 import { lengthAt, littleEndianAt } from "./length.ts";
 import { limits } from "./limits.ts";
 import { opcode } from "./opcodes.ts";
-import { decodeString, stringSize } from "./string.ts";
+import { decodeString, expandedSize, stringSize } from "./string.ts";
 import type { Tally } from "./summary.ts";
 import type { Visitor } from "./walker.ts";
 
@@ -115,9 +115,7 @@ export class Interpreter implements Visitor {
   }
 
   key(offset: number, held: Hold | undefined): void {
-    if (!this.#collects) return;
-    if (held === undefined) throw unsupported(`a key of more than ${limits.heldBytes} bytes`, offset);
-    this.#key = decodeString(held.bytes, held.from, offset);
+    if (this.#collects) this.#key = plain("a key", held, offset);
   }
 
   value(type: number, recordOffset: number, start: number, end: number, held: Hold | undefined): void {
@@ -168,14 +166,20 @@ export class Interpreter implements Visitor {
   #function(held: Hold | undefined, offset: number): void {
     this.#tally.function();
     if (!this.#collects) return;
-    if (held === undefined) throw unsupported(`a function library of more than ${limits.heldBytes} bytes`, offset);
-    this.entries.push({ kind: "function", code: decodeString(held.bytes, held.from, offset), offset: offset - 1 });
+    this.entries.push({ kind: "function", code: plain("a function library", held, offset), offset: offset - 1 });
   }
+}
+
+/** What is handed out as plain bytes: an LZF block of few bytes may hold 88 times as many. */
+function plain(what: string, held: Hold | undefined, offset: number): Uint8Array {
+  if (held === undefined || expandedSize(held.bytes, held.from) > limits.heldBytes)
+    throw unsupported(`${what} of more than ${limits.heldBytes} bytes`, offset);
+  return decodeString(held.bytes, held.from, offset);
 }
 
 /** Both forms are signed; seconds are from before Redis 2.6. */
 function expireTimeMs(code: number, { bytes, from }: Hold): number {
   const low = littleEndianAt(bytes, from);
   if (code === opcode.expireSeconds) return (low | 0) * 1000;
-  return (littleEndianAt(bytes, from + 4) | 0) * 2 ** 32 + low;
+  return Math.min((littleEndianAt(bytes, from + 4) | 0) * 2 ** 32 + low, latestExpireTimeMs);
 }

@@ -1,10 +1,13 @@
 import { damaged } from "./damage.ts";
+import { limits } from "./limits.ts";
 
 /**
  * Expands one LZF block (liblzf, lzf_d.c) to exactly `length` bytes. `offset` is where the block stands in the file, for
  * the error: DATA_LOSS if the block points before its start, ends early, or makes more or fewer bytes than it claims.
  */
 export function expandLzf(block: Uint8Array, length: number, offset: number): Uint8Array {
+  // Before there is memory for it: the length may be a lie.
+  if (length > block.length * limits.lzfRatio) throw damaged("an LZF block claims to hold more than LZF can", offset);
   const output = new Uint8Array(length);
   let read = 0;
   let written = 0;

@@ -14,6 +14,12 @@ export function stringSize(bytes: Uint8Array, at: number): number {
   return first === special.lzf ? 1 + size + lengthSize(bytes[start + size] as number) + length : size + length;
 }
 
+/** How long the STR at `at` claims to be once it is expanded; 0 if it is no LZF block, and so no longer than it is there. */
+export function expandedSize(bytes: Uint8Array, at: number): number {
+  if (bytes[at] !== special.lzf) return 0;
+  return lengthAt(bytes, at + 1 + lengthSize(bytes[at + 1] as number));
+}
+
 /**
  * The plain bytes of a STR that was found whole at `at`: a view where it is plain already, the decimal digits of an
  * integer, or the expansion of an LZF block. `offset` is its place in the file, for DATA_LOSS of a bad block.

@@ -33,7 +33,10 @@ export async function addressOf(instance: Instance, resolveSecret: ResolveSecret
   };
 }
 
-/** The same access at another node of the cluster. */
+/**
+ * The same access at another node, as a node of ours names it. It gets the password as soon as it answers to a PING, so whoever may speak
+ * for the deployment is believed: on a network where others could, only TLS makes sure whom it reaches.
+ */
 export function otherNode(address: Address, host: string, port: number): Address {
   return { ...address, host, port, endpoint: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}` };
 }

@@ -122,17 +122,22 @@ function valuesOf(name: string, answer: unknown): string[] {
 async function askLimits(ask: Ask): Promise<Pick<Server, "databaseCount" | "maxBulkBytes" | "suspendsExpiry">> {
   const databaseCount = await configured(ask, "databases");
   const maxBulkBytes = await configured(ask, "proto-max-bulk-len");
-  // A server that does not know the setting answers with none.
-  const importMode = await ifAllowed(ask("CONFIG", "GET", "import-mode"));
+  const importMode = await setting(ask, "import-mode");
   return {
-    ...(Array.isArray(importMode) && importMode.length > 0 && { suspendsExpiry: true }),
+    ...(importMode !== undefined && { suspendsExpiry: true }),
     ...(databaseCount !== undefined && { databaseCount }),
     ...(maxBulkBytes !== undefined && { maxBulkBytes }),
   };
 }
 
-async function configured(ask: Ask, name: string): Promise<number | undefined> {
-  const config = await ifAllowed(ask("CONFIG", "GET", name));
-  const value = Array.isArray(config) ? Number(config[1]) : Number.NaN;
+/** A setting that is a number above 0; nothing for anything else. */
+export async function configured(ask: Ask, name: string): Promise<number | undefined> {
+  const value = Number((await setting(ask, name)) ?? Number.NaN);
   return Number.isSafeInteger(value) && value > 0 ? value : undefined;
+}
+
+/** What CONFIG GET answers; nothing where the server does not know the name, or the ACL or the provider keeps it to itself. */
+export async function setting(ask: Ask, name: string): Promise<string | undefined> {
+  const answer = await ifAllowed(ask("CONFIG", "GET", name));
+  return Array.isArray(answer) && answer.length >= 2 ? String(answer[1]) : undefined;
 }

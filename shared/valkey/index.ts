@@ -9,6 +9,7 @@ import { load } from "./load/load.ts";
 import { describeInstance, type LoadTarget, targetAt } from "./load/target.ts";
 import { beginReplay, endReplay, replayMark } from "./replay/mark.ts";
 import { replay } from "./replay/replay.ts";
+import { sideBySide } from "./side-by-side.ts";
 import type { ReplicationOptions } from "./snapshot/replication.ts";
 import { shardScan } from "./snapshot/shard-scan.ts";
 import { clusterSources, type Sources, serverSources, shardSnapshot } from "./snapshot/shard-snapshot.ts";
@@ -43,7 +44,7 @@ export function createValkey({ resolveSecret, ...patience }: ValkeyOptions): Val
     async inspect(instance, signal) {
       const entries = await entriesOf(instance, resolveSecret);
       const nodes = instance.mode === "CLUSTER" ? await primariesOf(entries, signal) : [entries[0].address];
-      return await Promise.all(nodes.map((node) => inspect(node, signal)));
+      return await sideBySide(nodes, (node) => inspect(node, signal));
     },
     shardCount: async (instance, signal) => countShards(instance, await entriesOf(instance, resolveSecret), signal),
     plan: async (instance, signal) => plan(instance, await entriesOf(instance, resolveSecret), signal),

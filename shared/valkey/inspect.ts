@@ -1,7 +1,7 @@
 import { type Inspection, inspectedSettings } from "../backup/health.ts";
 import type { Address } from "./address.ts";
-import { type Ask, withClient } from "./connect.ts";
-import { askInfo, ifAllowed } from "./describe.ts";
+import { withClient } from "./connect.ts";
+import { askInfo, setting } from "./describe.ts";
 
 /** What a node tells of its health. Where the ACL or a managed service keeps CONFIG from us, the settings are absent. */
 export function inspect(address: Address, signal: AbortSignal): Promise<Inspection> {
@@ -12,10 +12,4 @@ export function inspect(address: Address, signal: AbortSignal): Promise<Inspecti
     const config = Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
     return { endpoint: address.endpoint, info: info.fields, config };
   });
-}
-
-/** CONFIG GET answers the name and the value; nothing for a name that the server does not know. */
-async function setting(ask: Ask, name: string): Promise<string | undefined> {
-  const answer = await ifAllowed(ask("CONFIG", "GET", name));
-  return Array.isArray(answer) && answer.length >= 2 ? String(answer[1]) : undefined;
 }

@@ -1,8 +1,12 @@
 /** How many nodes of a cluster are talked to at once: 250 handshakes at a time would only make each of them slow. */
 const AT_ONCE = 16;
 
-/** Works at each of them, a few at a time, and answers in their order. After the first failure none is begun any more, and it is thrown once all have ended. */
-export async function sideBySide<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+/** Works at each of them, `atOnce` at a time, and answers in their order. After the first failure none is begun any more, and it is thrown once all have ended. */
+export async function sideBySide<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+  atOnce = AT_ONCE,
+): Promise<R[]> {
   const results: R[] = [];
   const left = items.entries();
   const failures: unknown[] = [];
@@ -16,7 +20,7 @@ export async function sideBySide<T, R>(items: readonly T[], work: (item: T) => P
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, lane));
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
   if (failures.length > 0) throw failures[0];
   return results;
 }

@@ -29,6 +29,14 @@ describe("a reader of an AOF", () => {
     });
   });
 
+  it("keeps no more of a transaction that goes on for ever than of any other", () => {
+    const commands = Array.from({ length: 10_001 }, (_, n) => entry("SELECT", `${n}`).toString() + entry("DEL", "a"));
+    expect(failure([log("MULTI"), Buffer.from(commands.join(""))])).toMatchObject({
+      code: "DATA_LOSS",
+      message: expect.stringContaining("writes to more databases than a server has"),
+    });
+  });
+
   it("tells the preamble apart from the commands behind it", () => {
     const { base, log: found } = readAll([mixed]);
     expect(base).toMatchObject({ keys: 3, crc64: "ok", sizeBytes: mixed.length - plain.length });

@@ -30,6 +30,10 @@ describe("LZF", () => {
     expect(() => expand(block, length)).toThrow(expect.objectContaining({ code: "DATA_LOSS" }));
   });
 
+  it("sets no memory aside for what no block of so few bytes can hold", () => {
+    expect(() => expand([0, 0x61], 2 ** 40)).toThrow(expect.objectContaining({ code: "DATA_LOSS" }));
+  });
+
   it("never reads or writes outside for any bytes", () => {
     const random = seeded(5);
     for (let round = 0; round < 5000; round++) {

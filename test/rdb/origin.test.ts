@@ -45,6 +45,11 @@ describe("the beginning of a file", () => {
     expect(originOf(file(aux("repl-id", "x"), aux("repl-offset", "-1"), aux("ctime", "soon")))).toEqual({});
   });
 
+  it("is damaged where a text claims to be as long as no memory is", () => {
+    const bomb = Buffer.from([250, 1, 0x61, 0xc3, 2, 0x81, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0x61]);
+    expect(() => originOf(file(bomb))).toThrow(expect.objectContaining({ code: "DATA_LOSS" }));
+  });
+
   it.each(["", "REDIS", "PK\u0003\u0004 something else"])("is refused where it is that of no RDB file: %j", (text) => {
     expect(() => originOf(Buffer.from(text))).toThrow();
   });

@@ -5,7 +5,7 @@ import type { Magic } from "../../shared/rdb/family.ts";
 import type { Checkpoint } from "../../shared/rdb/reader.ts";
 import { type RecordsOptions, records } from "../../shared/rdb/records.ts";
 import type { RdbSummary } from "../../shared/rdb/summary.ts";
-import { encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
+import { encodeLength, encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
 import { cutAt, fileOfEverything, formats, itemsOfEverything, randomCuts, readAll, seeded } from "./files.ts";
 import { cat, lzfOfTenAs } from "./values.ts";
 
@@ -220,6 +220,26 @@ describe("records", () => {
     for (const end of [9, 9 + 10]) {
       await expect(entriesOf([file.subarray(9, end)], { stretch })).rejects.toMatchObject({ code: "DATA_LOSS" });
     }
+  });
+
+  it("refuse a key that takes few bytes in the file and more than 8 MiB when it is expanded", async () => {
+    // One literal, and references of 264 bytes to the byte before.
+    const count = Math.ceil((8 * 2 ** 20) / 264);
+    const block = Buffer.concat([Buffer.of(0, 0x61), Buffer.alloc(3 * count, Uint8Array.of(0xe0, 255, 0))]);
+    const key = cat([0xc3], encodeLength(block.length), encodeLength(1 + 264 * count), block);
+    const file = redis({ kind: "raw", bytes: cat([0], key, encodeString("value")) });
+    await expect(entriesOf([file])).rejects.toMatchObject({
+      code: "UNIMPLEMENTED",
+      message: expect.stringContaining("a key of more than 8388608 bytes"),
+    });
+    expect(readAll([file])).toMatchObject({ keys: 1 });
+  });
+
+  it("take a key that expires so late that no number holds it for one of the year 287,168", async () => {
+    const times = [9e15 - 1, 9e15 + 1, 2 ** 62, -5];
+    const file = redis(...times.map((expireTimeMs, n) => ({ ...string, key: Buffer.from(`${n}`), expireTimeMs })));
+    const found = (await recordsOf([file])).map(({ expireTimeMs }) => expireTimeMs);
+    expect(found).toEqual([9e15 - 1, 9e15, 9e15, -5]);
   });
 
   it("refuse a key of more than 8 MiB instead of holding it", async () => {

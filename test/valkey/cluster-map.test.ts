@@ -52,6 +52,19 @@ describe("CLUSTER SHARDS", () => {
     expect(found?.nodes[0]).toMatchObject({ address: { port: 6380 }, zone: "zone-b" });
   });
 
+  it.each([
+    ["for TLS", { ...asked, tls: {} }, { port: 6379 }],
+    ["for connections without TLS", asked, { port: undefined, "tls-port": 6380 }],
+    ["for connections without TLS", asked, { port: 0 }],
+  ])("refuses a node that has no port %s", (which, address, changes) => {
+    expect(() => readShards([shard([0, 1], node("a", changes))], address)).toThrow(
+      expect.objectContaining({
+        code: "FAILED_PRECONDITION",
+        message: expect.stringContaining(`without a port ${which}`),
+      }),
+    );
+  });
+
   it.each([[null], ["OK"], [[]], [[["slots"]]]])("that answers %j tells no shard", (answer) => {
     expect(readShards(answer, asked)).toEqual([]);
   });
@@ -87,6 +100,11 @@ describe("a node's own line of CLUSTER NODES", () => {
     expect(readOwnLine(`${own} [300-<-b]\n`)).toEqual({ ...view, isMoving: true });
     const replica = readOwnLine(`${other}\na 10.0.0.2:6379@16379 myself,slave b 0 0 7 connected\n`);
     expect(replica).toMatchObject({ isPrimary: false, slots: "" });
+  });
+
+  it("is not that of another node by the name of `myself`", () => {
+    const named = "b 10.0.0.3:6379@16379,myself.example master - 0 1 7 connected 100-199";
+    expect(readOwnLine(`${named}\na 10.0.0.2:6379@16379 myself,master - 0 0 5 connected 0-99\n`).id).toBe("a");
   });
 
   it.each(["", "OK", other])("that is missing is an error: %j", (nodes) => {

@@ -61,6 +61,14 @@ describe("a load", () => {
     });
   });
 
+  it("takes a key that expires later than any number says", async () => {
+    await send(target.endpoint, ["SET", "late", "v", "PXAT", "4611686018427387904"]);
+    const remote = await sourceOf(await snapshotOf(target.endpoint));
+    await send(target.endpoint, ["FLUSHALL"]);
+    expect(await load(remote)).toMatchObject({ databases: { 0: { keys: 1, expires: 1 } } });
+    expect(String(await send(target.endpoint, ["PEXPIRETIME", "late"]))).toBe("9000000000000000");
+  });
+
   it("tells its progress in bytes of the file, up to the last", async () => {
     const progress: number[] = [];
     await load(file, { ...firstAttempt, onProgress: ({ offset }: LoadMark) => progress.push(offset) });

@@ -7,9 +7,12 @@ import { Valkey } from "iovalkey";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { findValkey } from "../../infra/local/valkey-programs.ts";
 import { startValkey, type ValkeyRelease, type ValkeyServer } from "../../infra/local/valkey-server.ts";
-import { ReplicationRefused } from "../../shared/error.ts";
+import { ReplicationRefused, StatusError } from "../../shared/error.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
 import { check } from "../../shared/rdb/check.ts";
+import { addressOf } from "../../shared/valkey/address.ts";
+import { askState, type NodeState } from "../../shared/valkey/cluster/node-state.ts";
+import { shardScan } from "../../shared/valkey/snapshot/shard-scan.ts";
 import { fillEverything, fingerprint } from "../fixture/dataset.ts";
 import { send } from "./client.ts";
 import { calm, valkey } from "./fixture.ts";
@@ -181,6 +184,29 @@ describe("a scan", () => {
     };
     const stream = collect(valkey.scan(asManaged(server.endpoint), { shard: 0 }, options, calm()));
     await expect(stream).rejects.toMatchObject({ code: "ABORTED" });
+  });
+
+  it("of a replica that has lost its primary is UNAVAILABLE: what it holds may be long past", async () => {
+    const replica = await start("8.0", ["--replicaof", "127.0.0.1 1"]);
+    await expect(scanOf(asManaged(replica.endpoint))).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      message: expect.stringContaining("is a replica that has lost its primary"),
+    });
+  });
+
+  it("takes the next node where the first one is not fit, or is gone", async () => {
+    const found = await askState(await addressOf(asManaged(server.endpoint), async () => "x"), calm());
+    const behind = { ...found, node: "behind" };
+    const gone = { ...found, node: "gone", address: { ...found.address, port: 1 } };
+    const options = { isTimeUp: () => false, onEnd: () => undefined };
+    const prepare = async ({ node }: NodeState) => {
+      if (node === "behind") throw new StatusError("UNAVAILABLE", "it is behind its primary");
+    };
+    const read: string[] = [];
+    const sources = { nodes: [behind, gone, found], prepare, confirm: async () => undefined };
+    const stream = shardScan(sources, options, calm(), {}, ({ node = "" }) => read.push(node));
+    expect(await check([await collect(stream)])).toMatchObject({ keys: 20_000 });
+    expect(read).toEqual([found.node]);
   });
 
   it("of an empty server is a file without keys", async () => {

@@ -10,7 +10,7 @@ import { calm, instanceAt, valkey } from "./fixture.ts";
 describe("what the system says of a file or directory", () => {
   it.each([
     ["EACCES", "FAILED_PRECONDITION", /may not be read: grant user \d+/],
-    ["EISDIR", "FAILED_PRECONDITION", /a directory is in the place of/],
+    ["EISDIR", "FAILED_PRECONDITION", /a directory, or something else that is no file, is in the place of/],
     ["ESTALE", "UNAVAILABLE", /was replaced while it was read/],
     ["EIO", "UNAVAILABLE", /cannot be read \(EIO\): see its mount/],
   ])("%s of the file is %s", (code, status, message) => {

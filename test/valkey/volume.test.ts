@@ -220,7 +220,23 @@ describe("no snapshot by way of the volume, and nothing is asked of the server,"
   it("where a directory is in the file's place", async () => {
     const server = await start();
     await mkdir(join(server.directory, "dump.rdb"));
-    await refused(volumeOf(server), server, "FAILED_PRECONDITION", /a directory is in the place of \/.*dump.rdb/);
+    await refused(
+      volumeOf(server),
+      server,
+      "FAILED_PRECONDITION",
+      /a directory, or something else that is no file, is in the place of \/.*dump.rdb/,
+    );
+  });
+
+  it("where a pipe is in the file's place, into which nobody writes", async () => {
+    const server = await start();
+    execFileSync("mkfifo", [join(server.directory, "dump.rdb")]);
+    await refused(
+      volumeOf(server),
+      server,
+      "FAILED_PRECONDITION",
+      /something else that is no file, is in the place of/,
+    );
   });
 
   it("where its file, or its directory, may not be read", async () => {
@@ -383,9 +399,12 @@ describe("a directory that is not the server's is found out", () => {
     });
   });
 
-  it("when another server saves there in the same moment, by the history that its file belongs to", async () => {
+  it.each([
+    ["by the history that its file belongs to", true],
+    ["by its file that tells no history", false],
+  ])("when another server saves there in the same moment, %s", async (_how, hasReplica) => {
     const [server, other] = [await start(), await start()];
-    for (const primary of [server, other]) {
+    for (const primary of hasReplica ? [server, other] : [server]) {
       const replica = await start({ args: ["--replicaof", "127.0.0.1", `${primary.port}`] });
       const up = async () => String(await send(replica.endpoint, ["INFO", "replication"]));
       await expect.poll(up).toContain("master_link_status:up");

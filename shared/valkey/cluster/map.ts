@@ -114,7 +114,7 @@ function readNode(node: Map<string, unknown>, address: Address): ClusterNode {
   const zone = text(node.get("availability-zone"));
   return {
     id: text(node.get("id")),
-    address: otherNode(address, hostOf(name === "?" ? ip : name, address), port),
+    address: nodeAt(address, name === "?" ? ip : name, port),
     role: text(node.get("role")) === "master" ? "PRIMARY" : "REPLICA",
     ...(zone !== "" && { zone }),
   };
@@ -126,7 +126,7 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
   for (const entry of list(answer).map(list)) {
     const [first, last, ...told] = entry;
     const nodes = told.map(list).map(([host, port, id], at): ClusterNode => {
-      const where = otherNode(address, hostOf(text(host), address), Number(port));
+      const where = nodeAt(address, text(host), Number(port));
       return { id: text(id), address: where, role: at === 0 ? "PRIMARY" : "REPLICA" };
     });
     const key = nodes[0]?.address.endpoint ?? "";
@@ -137,9 +137,15 @@ export function readSlots(answer: unknown, address: Address): ClusterShard[] {
   return [...shards.values()].map(({ ranges, nodes }) => ({ slots: slotsText(ranges), nodes }));
 }
 
-/** No host, or `?`: it is where we asked (cluster-preferred-endpoint-type unknown-endpoint, or a node that knows no address of its own). */
-const hostOf = (name: string | undefined, { host }: Address): string =>
-  name === undefined || name === "" || name === "?" ? host : name;
+/**
+ * A node as the one that was asked names it. No host, or `?`: it is where we asked (cluster-preferred-endpoint-type unknown-endpoint, or a
+ * node that knows no address of its own). FAILED_PRECONDITION: it has no port for connections like ours.
+ */
+export function nodeAt(asked: Address, host: string | undefined, port: number): Address {
+  if (port >= 1 && port <= 65_535) return otherNode(asked, host && host !== "?" ? host : asked.host, port);
+  const message = `${asked.endpoint} names a node of its cluster without a port ${asked.tls ? "for TLS" : "for connections without TLS"}`;
+  throw new StatusError("FAILED_PRECONDITION", `${message}: give it one, or correct --transit-encryption-mode`);
+}
 
 /** In the older protocol a map is a list of names and values in turn. */
 export function fields(value: unknown): Map<string, unknown> {

@@ -3,6 +3,7 @@ import { StatusError } from "../../error.ts";
 import type { Address } from "../address.ts";
 import { type Ask, withClient } from "../connect.ts";
 import { type Info, parseInfo } from "../info.ts";
+import { sideBySide } from "../side-by-side.ts";
 import { askOwnView, type OwnView } from "./own-view.ts";
 
 /** A node, as it describes itself. */
@@ -50,15 +51,7 @@ export async function askStates(
   nodes: readonly { address: Address; id?: string; zone?: string }[],
   signal: AbortSignal,
 ): Promise<NodeState[]> {
-  const found: (NodeState | undefined)[] = Array.from({ length: nodes.length });
-  let next = 0;
-  const work = async (): Promise<void> => {
-    for (let at = next++; at < nodes.length; at = next++) {
-      const node = nodes[at];
-      if (node !== undefined) found[at] = await ifReachable(askState(node.address, signal, node), signal);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, nodes.length) }, work));
+  const found = await sideBySide(nodes, (node) => ifReachable(askState(node.address, signal, node), signal), atOnce);
   return found.filter((state) => state !== undefined);
 }
 

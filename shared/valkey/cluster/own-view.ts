@@ -41,12 +41,14 @@ export async function askOwnView(ask: Ask): Promise<OwnView> {
 
 /** `id host:port@bus flags primary ping pong epoch link slot …` (CLUSTER NODES in the manual); a moving slot is `[7->-id]` or `[7-<-id]`. */
 export function readOwnLine(nodes: string): Omit<OwnView, "isUp"> {
-  const line = /^.*\bmyself\b.*$/m.exec(nodes)?.[0];
-  if (line === undefined) throw new StatusError("UNKNOWN", "CLUSTER NODES names no node as `myself`");
-  const [id = "", , flags = "", , , , epoch, , ...slots] = line.trim().split(" ");
+  const lines = nodes.split("\n").map((line) => line.trim().split(" "));
+  const flagsOf = (line: string[]) => (line[2] ?? "").split(",");
+  const own = lines.find((line) => flagsOf(line).includes("myself"));
+  if (own === undefined) throw new StatusError("UNKNOWN", "CLUSTER NODES names no node as `myself`");
+  const [id = "", , , , , , epoch, , ...slots] = own;
   return {
     id,
-    isPrimary: flags.split(",").includes("master"),
+    isPrimary: flagsOf(own).includes("master"),
     epoch: Number(epoch),
     slots: slotsText(slots.filter((slot) => !slot.startsWith("[")).flatMap(slotRanges)),
     isMoving: slots.some((slot) => slot.startsWith("[")),

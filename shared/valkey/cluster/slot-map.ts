@@ -1,8 +1,10 @@
 import { slotCount, slotRanges } from "../../backup/slots.ts";
-import { type Address, otherNode } from "../address.ts";
+import type { Address } from "../address.ts";
 import { type Ask, withClient } from "../connect.ts";
 import { ifAllowed } from "../describe.ts";
 import { type ClusterNode, type ClusterShard, covering, readShards, readSlots } from "./map.ts";
+
+export { nodeAt } from "./map.ts";
 
 /** Which primary serves which slot. */
 export interface SlotMap {
@@ -37,7 +39,3 @@ async function askShards(ask: Ask, address: Address): Promise<ClusterShard[]> {
 }
 
 const primaryOf = ({ nodes }: ClusterShard): ClusterNode | undefined => nodes.find(({ role }) => role === "PRIMARY");
-
-/** A node as the one that was asked names it: no host, or `?`, means the one that was asked. */
-export const nodeAt = (asked: Address, host: string, port: number): Address =>
-  otherNode(asked, host === "" || host === "?" ? asked.host : host, port);

@@ -1,5 +1,6 @@
 import { dumpFormat } from "../../backup/target.ts";
 import type { DumpPiece } from "../../pipeline/ports.ts";
+import { latestExpireTimeMs } from "../../rdb/entry.ts";
 import type { Magic } from "../../rdb/family.ts";
 import { payloadExtraBytes, payloadFooterBytes } from "../../rdb/payload.ts";
 import type { Address } from "../address.ts";
@@ -55,7 +56,7 @@ export async function* answered(
   const length = await talk.length("$");
   if (length instanceof Refusal) throw keyFailure(address, "DUMP", length.text);
   if (length === undefined) return;
-  const expireTimeMs = Number(time) >= 0 ? Number(time) : -1;
+  const expireTimeMs = Number(time) >= 0 ? Math.min(Number(time), latestExpireTimeMs) : -1;
   let type = 0;
   for await (const [first = 0] of talk.bytes(1)) type = first;
   const valueBytes = length - payloadExtraBytes;

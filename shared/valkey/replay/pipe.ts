@@ -1,8 +1,9 @@
 import type { StatusError } from "../../error.ts";
 import type { ReplayMark } from "../../pipeline/ports.ts";
 import type { Address } from "../address.ts";
-import { brokenLink, notValkey } from "../failure.ts";
+import { notValkey } from "../failure.ts";
 import type { Link } from "../link.ts";
+import { listen } from "../listen.ts";
 import { type BatchError, BatchReplies } from "./batch-replies.ts";
 
 /** What one write to the socket carries; larger blocks bring no speed. */
@@ -11,13 +12,12 @@ const blockBytes = 256 * 1024;
 /** Batches that may be unanswered: enough to keep a server busy over some milliseconds of distance. */
 const batchesUnderWay = 16;
 
-/** What Node's timers can wait at most: for ever. */
-const foreverMs = 2 ** 31 - 1;
-
 /** A batch that is on its way: where it begins, and where the target stands once it is carried out. */
 interface SentBatch {
   from: ReplayMark;
   to: ReplayMark;
+  /** As far as it was written. */
+  bytes: number;
 }
 
 export interface ReplayPipeOptions {
@@ -51,6 +51,11 @@ export class ReplayPipe {
     this.#options = options;
   }
 
+  /** The batch that the next reply is to: where it begins, and how much of it was written. */
+  get unanswered(): Pick<SentBatch, "from" | "bytes"> | undefined {
+    return this.#sent[0];
+  }
+
   /** Runs the writer to its end with the replies read beside it. Nothing of both goes on once this settles. */
   async run(signal: AbortSignal, write: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const over = new AbortController();
@@ -77,6 +82,8 @@ export class ReplayPipe {
 
   /** Adds bytes, however many; they may be reused once this resolves. */
   async append(bytes: Uint8Array): Promise<void> {
+    const batch = this.#sent.at(-1);
+    if (batch !== undefined) batch.bytes += bytes.length;
     for (let from = 0; from < bytes.length; ) {
       if (this.#at === this.#block.length) await this.#flush();
       const part = bytes.subarray(from, from + this.#block.length - this.#at);
@@ -91,7 +98,7 @@ export class ReplayPipe {
     if (this.#sent.length >= batchesUnderWay) await this.#flush();
     await this.#until(() => this.#sent.length < batchesUnderWay);
     if (this.#sent.length === 0) this.#lastMoved = performance.now();
-    this.#sent.push({ from, to: from });
+    this.#sent.push({ from, to: from, bytes: 0 });
   }
 
   /** The batch is complete with what was appended since. */
@@ -119,29 +126,16 @@ export class ReplayPipe {
 
   async #readReplies(): Promise<void> {
     const { silenceMs, failure } = this.#options;
-    let isSilent = false;
-    const watch = setInterval(() => {
-      isSilent = this.#sent.length > 0 && performance.now() - this.#lastMoved >= silenceMs;
-      if (isSilent) this.#link.close();
-    }, silenceMs / 4);
-    try {
-      for (;;) {
-        const chunk = await this.#link.read(foreverMs);
-        if (chunk === undefined) {
-          const why = isSilent ? `it answered nothing for ${silenceMs / 1000} s` : "it hung up";
-          throw brokenLink(this.#address, new Error(why));
-        }
-        this.#replies.push(chunk);
-        this.#lastMoved = performance.now();
-        this.#takeAnswers();
-        const { error, isGarbage } = this.#replies;
-        const [batch] = this.#sent;
-        if (error !== undefined && batch !== undefined) throw failure(error, batch.from);
-        if (isGarbage || error !== undefined) throw notValkey(this.#address);
-      }
-    } finally {
-      clearInterval(watch);
-    }
+    const waitedMs = () => (this.#sent.length > 0 ? performance.now() - this.#lastMoved : 0);
+    await listen(this.#link, this.#address, { silenceMs, waitedMs }, (chunk) => {
+      this.#replies.push(chunk);
+      this.#lastMoved = performance.now();
+      this.#takeAnswers();
+      const { error, isGarbage } = this.#replies;
+      const [batch] = this.#sent;
+      if (error !== undefined && batch !== undefined) throw failure(error, batch.from);
+      if (isGarbage || error !== undefined) throw notValkey(this.#address);
+    });
   }
 
   #takeAnswers(): void {

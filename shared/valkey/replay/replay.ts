@@ -2,6 +2,8 @@ import { batches, type Piece } from "../../aof/batches.ts";
 import { StatusError } from "../../error.ts";
 import type { ReplayLog, ReplayMark, ReplayOptions } from "../../pipeline/ports.ts";
 import type { Address } from "../address.ts";
+import { withClient } from "../connect.ts";
+import { configured } from "../describe.ts";
 import { replyFailure } from "../failure.ts";
 import { command } from "../resp.ts";
 import type { BatchError } from "./batch-replies.ts";
@@ -11,6 +13,10 @@ import { withReplayLink } from "./replay-link.ts";
 
 /** How long a server may leave commands unanswered; a value of hundreds of megabytes takes it about a second. */
 const defaultSilenceMs = 30_000;
+
+/** The lowest that `client-query-buffer-limit` can be set to, and what it is where nobody has set it (config.c, 8.0). */
+const leastQueryBufferBytes = 1024 * 1024;
+const usualQueryBufferBytes = 1024 * 1024 * 1024;
 
 /** What stands in a batch before the commands of the AOF: SELECT, DEL, SELECT, beside the MULTI. */
 const prologueCommands = 3;
@@ -38,7 +44,11 @@ export async function replay(
       onProgress: options.onProgress,
       silenceMs,
     });
-    await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
+    try {
+      await pipe.run(signal, (over) => sendAll(pipe, logs, mark, options.operation, over));
+    } catch (error) {
+      throw (await asTooLarge(error, pipe, address, signal)) ?? error;
+    }
   });
 }
 
@@ -106,6 +116,26 @@ function replayFailure(
     return new StatusError("FAILED_PRECONDITION", `${endpoint} does not know ${where}: restore into a newer server`);
   const reason = `${endpoint} answered ${code} to ${where}, which the source had carried out: empty it and restore again`;
   return new StatusError("DATA_LOSS", reason, { offset });
+}
+
+/**
+ * A server hangs up, without a word, on whoever sends more of a transaction than it holds for a client (networking.c, 8.0, handleReadResult):
+ * no other attempt would fare better. Nothing where the link broke for another reason, or nobody knows.
+ */
+async function asTooLarge(
+  error: unknown,
+  { unanswered }: ReplayPipe,
+  address: Address,
+  signal: AbortSignal,
+): Promise<StatusError | undefined> {
+  if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE" || unanswered === undefined) return undefined;
+  const { from, bytes } = unanswered;
+  if (bytes < leastQueryBufferBytes) return undefined;
+  const limit = await withClient(address, signal, (ask) => configured(ask, "client-query-buffer-limit")).catch(() => 0);
+  if (limit === 0 || bytes < (limit ?? usualQueryBufferBytes)) return undefined;
+  const advice = "raise client-query-buffer-limit there, empty it and restore again";
+  const message = `${address.endpoint} hung up within the transaction behind byte ${from.offset} of log ${from.log}, which is larger than it takes: ${advice}`;
+  return new StatusError("FAILED_PRECONDITION", message, { cause: error });
 }
 
 /** A server that was started anew, or has taken over from another one, suspends nothing. */

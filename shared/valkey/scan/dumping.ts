@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { RdbStream } from "../../rdb/rdb-stream.ts";
+import { pause } from "../pause.ts";
 import type { Checkpoints } from "./checkpoints.ts";
 import { dumpCommands } from "./commands.ts";
 import { DumpReplies } from "./dump-replies.ts";
@@ -89,7 +89,7 @@ export class Dumping {
 
   async #rest(): Promise<void> {
     const { pace, signal } = this.#options;
-    await sleep(pace.waitMs(performance.now()), undefined, { signal }).catch(() => signal.throwIfAborted());
+    await pause(pace.waitMs(performance.now()), signal);
   }
 
   /** Sends what may be sent now: a call of SCAN first, whose answer is wanted before the values have come. */

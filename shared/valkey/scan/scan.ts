@@ -10,6 +10,7 @@ import type { Address } from "../address.ts";
 import { notValkey } from "../failure.ts";
 import { type Info, parseInfo } from "../info.ts";
 import { Link } from "../link.ts";
+import { requirePrimaryLink } from "../primary-link.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { Dumping } from "./dumping.ts";
 import { fingerprintKey } from "./fingerprint.ts";
@@ -59,6 +60,7 @@ export async function* scan(
   try {
     const session = new Session(address, link, silenceMs);
     const info = await askInfo(session, address);
+    requirePrimaryLink(info, address);
     const { from } = options;
     if (from !== undefined && from.runId !== info.get("run_id")) throw otherProcess(address);
     if (info.get("cluster_enabled") === "1" && info.get("role") === "slave") await session.ask("READONLY");

@@ -27,13 +27,16 @@ export async function* shardScan(
     };
     const stream = scan(node.address, heard, signal, patience);
     try {
-      await prepare(node);
-      const first = await stream.next().catch((error) => {
+      let first: IteratorResult<Uint8Array, void>;
+      try {
+        await prepare(node);
+        first = await stream.next();
+      } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
         failure ??= error;
-      });
-      if (first === undefined) continue;
+        continue;
+      }
       onSource({ node: node.node, sourceRole: node.role });
       if (first.done !== true) yield first.value;
       yield* stream;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Instance } from "../../backup/backup.ts";
 import { sourcesOf } from "../../backup/source-node.ts";
 import { StatusError } from "../../error.ts";
@@ -8,6 +7,7 @@ import { type ClusterShard, clusterMap, type Entry } from "../cluster/map.ts";
 import { askState, askStates, type NodeState } from "../cluster/node-state.ts";
 import { moved, type SettledShard, settled } from "../cluster/shard.ts";
 import { shardName } from "../cluster/topology.ts";
+import { pause } from "../pause.ts";
 import { type ReplicationOptions, replicate } from "./replication.ts";
 import { sourcesOfServer } from "./server-source.ts";
 
@@ -153,7 +153,7 @@ async function caughtUp(replica: NodeState, offset: number, signal: AbortSignal)
       const behind = `${offset - replicationOffset} bytes behind its primary after ${catchUpMs / 1000} s`;
       throw new StatusError("UNAVAILABLE", `${replica.address.endpoint} is ${behind}`);
     }
-    await sleep(catchUpPauseMs, undefined, { signal });
+    await pause(catchUpPauseMs, signal);
     ({ replicationOffset } = await askState(replica.address, signal));
   }
 }

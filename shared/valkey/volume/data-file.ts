@@ -1,9 +1,10 @@
+import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { StatusError } from "../../error.ts";
 import { type Origin, originBytes, originOf } from "../../rdb/origin.ts";
+import { pause } from "../pause.ts";
 import { directoryFailure, readFailure } from "./file-failure.ts";
-import { pause } from "./pause.ts";
 
 /** One read: large, so that it costs little beside what is done with its bytes. */
 const PIECE_BYTES = 1024 * 1024;
@@ -31,8 +32,8 @@ export async function lookAt(directory: string, fileName: string): Promise<FileS
   const file = await openFile(path);
   if (file === undefined) return undefined;
   try {
-    const { isDirectory, ...state } = await stateOf(path, file);
-    if (isDirectory) throw readFailure(path, { code: "EISDIR" });
+    const { isFile, ...state } = await stateOf(path, file);
+    if (!isFile) throw readFailure(path, { code: "EISDIR" });
     return state;
   } finally {
     await file.close();
@@ -82,8 +83,8 @@ async function openedIf(
 ): Promise<OpenedFile | undefined> {
   let opened: OpenedFile | undefined;
   try {
-    const { isDirectory, ...state } = await stateOf(path, file);
-    const origin = isDirectory || !isOther(state, before) ? undefined : await originIn(file);
+    const { isFile, ...state } = await stateOf(path, file);
+    const origin = isFile && isOther(state, before) ? await originIn(file) : undefined;
     if (origin !== undefined && isWanted(origin))
       opened = { state, origin, read: (signal) => piecesOf(file, state, signal), close: () => file.close() };
     return opened;
@@ -128,16 +129,17 @@ async function* piecesOf(
   }
 }
 
+/** Does not wait, as opening a pipe would, until somebody writes into it. */
 async function openFile(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path);
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw readFailure(path, error);
   }
 }
 
-async function stateOf(path: string, file: FileHandle): Promise<FileState & { isDirectory: boolean }> {
+async function stateOf(path: string, file: FileHandle): Promise<FileState & { isFile: boolean }> {
   const found = await file.stat();
   return {
     path,
@@ -145,6 +147,6 @@ async function stateOf(path: string, file: FileHandle): Promise<FileState & { is
     modifyTimeMs: found.mtimeMs,
     sizeBytes: found.size,
     uid: found.uid,
-    isDirectory: found.isDirectory(),
+    isFile: found.isFile(),
   };
 }

@@ -21,8 +21,9 @@ export function readFailure(path: string, error: unknown): StatusError {
     const advice = `grant user ${process.getuid?.()}, as which this runs, to read it, or set the server's umask so`;
     return new StatusError("FAILED_PRECONDITION", `${path} may not be read: ${advice}`, { cause: error });
   }
-  if (code === "EISDIR") {
-    const message = `a directory is in the place of ${path}, where the server is to put its file: move it away`;
+  // ENXIO: a socket.
+  if (code === "EISDIR" || code === "ENXIO") {
+    const message = `a directory, or something else that is no file, is in the place of ${path}, where the server is to put its file: move it away`;
     return new StatusError("FAILED_PRECONDITION", message);
   }
   if (code === "ESTALE") {

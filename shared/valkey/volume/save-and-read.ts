@@ -4,18 +4,19 @@ import type { ShardSource, ShardTask } from "../../pipeline/ports.ts";
 import type { Origin } from "../../rdb/origin.ts";
 import type { Address } from "../address.ts";
 import { type Ask, withClient } from "../connect.ts";
-import { askInfo, ifAllowed } from "../describe.ts";
-import { notValkey, replyFailure } from "../failure.ts";
+import { askInfo, setting } from "../describe.ts";
+import { notValkey } from "../failure.ts";
 import type { Info } from "../info.ts";
+import { requirePrimaryLink } from "../primary-link.ts";
 import { type FileState, lookAt, type OpenedFile, openFresh } from "./data-file.ts";
 import { isReadOnly, isUnwritable, type Room, roomIn } from "./room.ts";
-import { save, saved } from "./save.ts";
+import { patienceOf, save, saved } from "./save.ts";
 import { noRoom, saveFailure, wrongDirectory } from "./save-failure.ts";
 
 export interface VolumeOptions {
   /** How long a mount may show what was there before the save, in milliseconds; 10 s where absent. */
   settlingMs?: number;
-  /** How long a save is waited for, in milliseconds; 300 s where absent. */
+  /** How long saves are waited for, our own and those of others before it, in milliseconds; 300 s where absent. */
   patienceMs?: number;
 }
 
@@ -81,6 +82,7 @@ async function takenFrom(
 ): Promise<{ file: OpenedFile; role: "PRIMARY" | "REPLICA" }> {
   const info = await askInfo(ask, address);
   requireSource(info, address);
+  const patience = patienceOf(address, patienceMs);
   const place = await placeOf(ask, address);
   const path = `${directory}/${place.fileName}`;
   const role = info.get("role") === "master" ? "PRIMARY" : "REPLICA";
@@ -88,46 +90,43 @@ async function takenFrom(
   if (askedSecondsAgo !== undefined) {
     // An earlier attempt may have had it saved, and not have lived to see the end.
     const since = info.number("server_time_usec") / 1e6 - askedSecondsAgo;
-    await saved(ask, address, signal, { patienceMs });
-    const histories = historiesOf(await askInfo(ask, address));
-    const file = await openFresh(path, undefined, (origin) => isSince(since, origin, histories), signal, 0);
+    await saved(ask, address, signal, patience);
+    const infos = [info, await askInfo(ask, address)];
+    const file = await openFresh(path, undefined, (origin) => isSince(since, origin, infos), signal, 0);
     if (file !== undefined) return { file, role };
   }
   const room = await requireRoom(address, directory, before, info);
   let freeBytes = room?.freeBytes;
-  const { isOk, askTime } = await save(ask, address, signal, {
-    patienceMs,
-    onWait: async () => {
-      freeBytes = least(freeBytes, (await roomIn(directory))?.freeBytes);
-    },
+  const { isOk, askTime } = await save(ask, address, signal, patience, async () => {
+    freeBytes = least(freeBytes, (await roomIn(directory))?.freeBytes);
   });
   if (!isOk) throw await failureOf(address, directory, before, info, freeBytes);
-  const histories = [...historiesOf(info), ...historiesOf(await askInfo(ask, address))];
-  const isOurs = (origin: Origin) => isSince(askTime - CLOCK_SECONDS, origin, histories);
+  const infos = [info, await askInfo(ask, address)];
+  const isOurs = (origin: Origin) => isSince(askTime - CLOCK_SECONDS, origin, infos);
   const file = await openFresh(path, before, isOurs, signal, settlingMs);
   if (file === undefined) throw wrongDirectory(address.endpoint, directory, place.fileName, place.directory);
   return { file, role };
 }
 
-/** Whether a file shows the server as it was then, or later, by its own clock and history. */
-const isSince = (
-  seconds: number,
-  { createSeconds, replicationId }: Origin,
-  histories: (string | undefined)[],
-): boolean =>
+/**
+ * Whether a file shows the server as it was then, or later, by its own clock and history. Of a server that never had a replica no file
+ * tells a history: it can be told from another such server's by the time alone.
+ */
+const isSince = (seconds: number, { createSeconds, replicationId }: Origin, infos: readonly Info[]): boolean =>
   createSeconds !== undefined &&
   createSeconds >= seconds &&
-  (replicationId === undefined || histories.includes(replicationId));
+  (replicationId === undefined ? !infos.every(tellsHistory) : infos.flatMap(historiesOf).includes(replicationId));
 
-/** A replica that has lost its primary would save what may be long past: as for PSYNC, nothing is taken of it. */
+/** Whether the server writes its history into its file (rdb.c, rdbPopulateSaveInfo): a replica, or whoever keeps a backlog for some. */
+const tellsHistory = (info: Info): boolean => info.get("role") === "slave" || info.get("repl_backlog_active") === "1";
+
 function requireSource(info: Info, address: Address): void {
   if (info.get("cluster_enabled") === "1")
     throw new StatusError(
       "FAILED_PRECONDITION",
       `${address.endpoint} runs as CLUSTER: snapshot method VOLUME is for servers without cluster mode`,
     );
-  if (info.get("role") === "slave" && info.get("master_link_status") !== "up")
-    throw replyFailure(address, "BGSAVE", "NOMASTERLINK");
+  requirePrimaryLink(info, address);
 }
 
 /** A server that was promoted meanwhile goes on with a history of its own. */
@@ -139,11 +138,6 @@ export async function placeOf(ask: Ask, address: Address): Promise<Place> {
   // No server takes a path there, and no answer shall have us read what lies elsewhere.
   if (fileName.includes("/") || fileName === "" || fileName === "." || fileName === "..") throw notValkey(address);
   return { ...(directory !== undefined && { directory }), fileName };
-}
-
-async function setting(ask: Ask, name: string): Promise<string | undefined> {
-  const answer = await ifAllowed(ask("CONFIG", "GET", name));
-  return Array.isArray(answer) && answer.length >= 2 ? String(answer[1]) : undefined;
 }
 
 /** The server writes the new file beside the old one. */

@@ -3,7 +3,7 @@ import type { Address } from "../address.ts";
 import type { Ask } from "../connect.ts";
 import { askInfo } from "../describe.ts";
 import type { Info } from "../info.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../pause.ts";
 
 /** How often it is asked whether the save is over, in milliseconds: at first, and at most. */
 const FIRST_WAIT_MS = 50;
@@ -11,7 +11,7 @@ const LONGEST_WAIT_MS = 1_000;
 /** How long until a server that saves for somebody else is asked again. */
 const BUSY_WAIT_MS = 200;
 
-/** So long a save is waited for; what is left of a delivery has to do for reading its file. */
+/** So long saves are waited for; what is left of a delivery has to do for reading the file. */
 const PATIENCE_MS = 300_000;
 
 /** What INFO tells of saving. */
@@ -25,11 +25,17 @@ interface SaveState {
   now: number;
 }
 
-export interface SaveOptions {
-  /** Called and awaited each time before the server is asked again. */
-  onWait?: () => Promise<void>;
-  /** How long a save is waited for, in milliseconds; then UNAVAILABLE. 300 s where absent. */
-  patienceMs?: number | undefined;
+/** Throws UNAVAILABLE once a server has been waited for long enough. */
+export type Patience = () => void;
+
+/** Begins to wait: for so many milliseconds, 300 s where absent. */
+export function patienceOf({ endpoint }: Address, patienceMs = PATIENCE_MS): Patience {
+  const end = performance.now() + patienceMs;
+  return () => {
+    if (performance.now() <= end) return;
+    const message = `${endpoint} is still saving after ${patienceMs / 1000} s: its file is taken once it is there`;
+    throw new StatusError("UNAVAILABLE", message);
+  };
 }
 
 /** A save that is over. */
@@ -41,16 +47,17 @@ export interface Save {
 
 /**
  * Has the server save, and waits until that save, which began after we had asked, is over. One that is under way before is not
- * ours: it is waited for.
+ * ours: it is waited for. `onWait` is called and awaited each time before the server is asked again.
  */
 export async function save(
   ask: Ask,
   address: Address,
   signal: AbortSignal,
-  { onWait = async () => undefined, patienceMs = PATIENCE_MS }: SaveOptions = {},
+  patience: Patience,
+  onWait: () => Promise<void>,
 ): Promise<Save> {
   const look = async () => stateOf(await askInfo(ask, address), address);
-  const { begunCount, now } = await begin(ask, look, signal);
+  const { begunCount, now } = await begin(ask, look, signal, patience);
   const askTime = Math.floor(now);
   // LASTSAVE alone proves nothing: the start of a server sets it, and two saves may lie in one second.
   const isOver = (state: SaveState) =>
@@ -59,43 +66,37 @@ export async function save(
     await onWait();
     return await look();
   };
-  const { isOk } = await until(isOver, watched, address, signal, patienceMs);
+  const { isOk } = await until(isOver, watched, signal, patience);
   return { isOk, askTime };
 }
 
 /** Waits for a save that is under way, whoever asked for it. */
-export async function saved(
-  ask: Ask,
-  address: Address,
-  signal: AbortSignal,
-  { patienceMs = PATIENCE_MS }: SaveOptions = {},
-): Promise<void> {
+export async function saved(ask: Ask, address: Address, signal: AbortSignal, patience: Patience): Promise<void> {
   const look = async () => stateOf(await askInfo(ask, address), address);
-  await until(({ isSaving }) => !isSaving, look, address, signal, patienceMs);
+  await until(({ isSaving }) => !isSaving, look, signal, patience);
 }
 
 async function until(
   isSo: (state: SaveState) => boolean,
   look: () => Promise<SaveState>,
-  { endpoint }: Address,
   signal: AbortSignal,
-  patienceMs: number,
+  patience: Patience,
 ): Promise<SaveState> {
-  const end = performance.now() + patienceMs;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 1.5, LONGEST_WAIT_MS)) {
     const state = await look();
     if (isSo(state)) return state;
-    if (performance.now() > end)
-      throw new StatusError(
-        "UNAVAILABLE",
-        `${endpoint} is still saving after ${patienceMs / 1000} s: its file is taken once it is there`,
-      );
+    patience();
     await pause(waitMs, signal);
   }
 }
 
 /** Answers the state before the save that it asked for. */
-async function begin(ask: Ask, look: () => Promise<SaveState>, signal: AbortSignal): Promise<SaveState> {
+async function begin(
+  ask: Ask,
+  look: () => Promise<SaveState>,
+  signal: AbortSignal,
+  patience: Patience,
+): Promise<SaveState> {
   for (;;) {
     const before = await look();
     try {
@@ -104,6 +105,7 @@ async function begin(ask: Ask, look: () => Promise<SaveState>, signal: AbortSign
       return before;
     } catch (error) {
       if (!(error instanceof StatusError && error.code === "ABORTED")) throw error;
+      patience();
       await pause(BUSY_WAIT_MS, signal); // it is saving already
     }
   }
