@@ -23,7 +23,8 @@ export async function takeTarget(change: Change, instanceId: string): Promise<vo
 
 /**
  * FAILED_PRECONDITION while a backup of the instance is being taken: of half of what is restored it would be the newest one. Its
- * admission writes the collection, so that is written here too, unchanged: of two at once one meets the other.
+ * admission writes the collection, so that is written here too, unchanged: a backup that was admitted meanwhile is met. One that is
+ * admitted after this, on what it had read before, finds the instance taken once it has planned.
  */
 async function assertNotRead(change: Change, { name }: Instance): Promise<void> {
   const collection = await change.read<BackupCollection>(collectionName(parseInstanceName(name)));
