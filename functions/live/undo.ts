@@ -30,11 +30,12 @@ interface Round {
 export const undo = step<"undo.v1.requested", Round>({
   on: "undo.v1.requested",
 
-  async admit({ data: { restore, execute = false } }, change) {
+  async admit({ data: { restore, execute = false }, createTime }, change) {
     const { after } = change.operation.request.data as EventMap["undo.v1.requested"];
     if (after !== undefined)
       throw new StatusError("INVALID_ARGUMENT", "an undo is asked for without `after`, or it would leave groups out");
-    const asked = undoable(await change.read<Operation>(restore), restore, change.now);
+    // By when it was asked for: one that was in time is not left half done.
+    const asked = undoable(await change.read<Operation>(restore), restore, createTime);
     const { instance } = asked.request.data as EventMap["selection.v1.requested"];
     const found = await change.read<Instance>(instanceName(instance));
     const { uid, endpoint } = asked.selection?.target ?? {};
@@ -90,8 +91,8 @@ async function settled(asked: Operation | undefined, { clock }: Ports, signal: A
   if (wait > 0) await clock.sleep(wait, signal);
 }
 
-/** The restore, if it is one that can be undone now. */
-function undoable(found: Operation | undefined, name: string, now: string): Operation {
+/** The restore, if it is one that can be undone at this time. */
+function undoable(found: Operation | undefined, name: string, time: string): Operation {
   if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
   const refuse = (why: string) => new StatusError("FAILED_PRECONDITION", `${name} cannot be undone: ${why}`);
   if (found.request.type !== "selection.v1.requested" || found.selection === undefined)
@@ -100,7 +101,7 @@ function undoable(found: Operation | undefined, name: string, now: string): Oper
   if (execute !== true) throw refuse("it was a dry run and has written nothing");
   if (!found.done || found.endTime === undefined) throw refuse("it still goes on; wait for it or cancel it");
   const until = later(found.endTime, undoLife);
-  if (until <= now) throw refuse(`that was possible until ${until}`);
+  if (until <= time) throw refuse(`that was possible until ${until}`);
   return found;
 }
 

@@ -565,6 +565,17 @@ describe("an undo", () => {
     expect((await objectsOf(world, vault)).some((name) => name.endsWith("manifest.json"))).toBe(true);
   });
 
+  it("that was asked for in time is done to its end, though the week is over before", async () => {
+    const many = Array.from({ length: 250 }, (_, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(many, []);
+    operation = await askKeys(world, "many:*", { maxKeysPerSecond: 1, execute: true });
+    const until = Date.parse(operation.endTime ?? "") + 7 * 86_400_000;
+    await world.clock.advance(until - 100_000 - world.clock.now());
+    expect((await undo(world, operation, { maxKeysPerSecond: 1 })).response).toMatchObject({ deleted: 250 });
+    expect(world.clock.now()).toBeGreaterThan(until);
+    expect(heldBy(world)).toEqual({});
+  });
+
   it("goes nowhere else than where the restore went", async () => {
     const doc = await world.ports.store.get<Instance>("instances/copy");
     const data = { ...doc?.data, endpoint: "127.0.0.1:7001" };
