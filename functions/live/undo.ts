@@ -57,10 +57,12 @@ export const undo = step<"undo.v1.requested", Round>({
     if (found === undefined || database === undefined) throw new StatusError("NOT_FOUND", `${restore} is gone`);
     const target = liveTarget(found, database, maxKeysPerSecond, ports, signal);
     await settled(asked, ports, signal);
+    const begun: Required<Round> | undefined = work.resume === undefined ? undefined : JSON.parse(work.resume);
+    const last = begun?.last ?? after?.group;
     const lists = await listsOf(restore, ports);
-    const left = after === undefined ? lists : lists.filter((list) => groupOf(list) < after.group);
+    const left = last === undefined ? lists : lists.filter((list) => groupOf(list) < last);
     const started = ports.clock.monotonic();
-    let undone = nothing;
+    let undone = begun?.undone ?? nothing;
     for (const [at, list] of left.toReversed().entries()) {
       signal.throwIfAborted();
       undone = plus(
@@ -69,6 +71,7 @@ export const undo = step<"undo.v1.requested", Round>({
       );
       const isLast = at === left.length - 1;
       if (!isLast && ports.clock.monotonic() - started > roundTime) return { undone, last: groupOf(list) };
+      await keepCourse(work, { undone, last: groupOf(list) });
     }
     return { undone };
   },
@@ -83,6 +86,13 @@ export const undo = step<"undo.v1.requested", Round>({
     change.ask("undo.v1.requested", { ...data, after: { round, group: last } }, round);
   },
 });
+
+/** A later attempt leaves the groups that are through alone: forced, it would take back what somebody has written since. */
+async function keepCourse(work: Work<"undo.v1.requested">, course: Required<Round>): Promise<void> {
+  if (work.data.execute !== true) return;
+  work.progress(0, undefined, JSON.stringify(course));
+  await work.renew();
+}
 
 /** What whoever was at it when it was cancelled has begun is to be found, and will be cut off, from now on. */
 async function settled(asked: Operation | undefined, { clock }: Ports, signal: AbortSignal): Promise<void> {

@@ -576,6 +576,28 @@ describe("an undo", () => {
     expect(heldBy(world)).toEqual({});
   });
 
+  it("that is forced and cut off leaves what was written since to the groups that it was through with", async () => {
+    const many = Array.from({ length: 60 }, (_, n) => ({ name: `many:${String(n).padStart(2, "0")}`, text: "old" }));
+    world = await withLive(
+      many,
+      many.map(({ name }) => ({ name, text: "live" })),
+    );
+    operation = await askKeys(world, "many:*", { ...request, maxKeysPerSecond: 1 });
+    const { exchange } = world.ports.valkey;
+    const keys: string[] = [];
+    world.ports.valkey.exchange = async (instance, exchanges, ...rest) => {
+      if (keys.length === 1) {
+        world.ports.valkey.exchange = exchange;
+        put(liveServer(world), [{ name: keys[0] ?? "", text: "newer" }]);
+        throw new StatusError("UNAVAILABLE", "cut off");
+      }
+      keys.push(...exchanges.slice(0, 1).map(({ key }) => Buffer.from(key).toString()));
+      return await exchange(instance, exchanges, ...rest);
+    };
+    expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 60, already: 0 });
+    expect(heldBy(world)[`0:${keys[0]}`]?.text).toBe("newer");
+  });
+
   it("goes nowhere else than where the restore went", async () => {
     const doc = await world.ports.store.get<Instance>("instances/copy");
     const data = { ...doc?.data, endpoint: "127.0.0.1:7001" };
