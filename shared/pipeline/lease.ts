@@ -144,9 +144,10 @@ export class LeaseKeeper {
     const seconds = (this.#ports.clock.monotonic() - this.#startTime) / 1000;
     const bytes = this.#progress?.doneBytes ?? 0;
     const speed = (bytes / seconds / 1e6).toFixed(1);
+    const loss = this.#goesOn ? "" : ` at ${speed} MB/s, and it would start over`;
     return new StatusError(
       "DEADLINE_EXCEEDED",
-      `${this.#claim.task.type} was not done within ${Math.round(seconds)} s: ${bytes} bytes done${this.#goesOn ? "" : ` at ${speed} MB/s, and it would start over`}`,
+      `${this.#claim.task.type} was not done within ${Math.round(seconds)} s: ${bytes} bytes done${loss}`,
     );
   }
 }
