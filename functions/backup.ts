@@ -78,7 +78,7 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     const instance = await change.read<Instance>(instanceName(data.instance));
     if (draft === undefined || instance === undefined) throw new StatusError("ABORTED", `${name} is gone`);
     // A restore that was admitted at the same moment as this backup is found here, at the latest: nothing was read yet.
-    const writer = await lockedBy(instance.restoring, change);
+    const writer = await writerOf(change, instance);
     if (writer !== undefined) throw new StatusError("FAILED_PRECONDITION", restoredBy(instance, writer));
     const engineVersion = `${server.product} ${server.version}`;
     const shards = layout.shards.map(({ host: _, zone: _zone, ...plan }) => plan);

@@ -159,9 +159,11 @@ describe("a restore", () => {
 
 describe("a restore that is admitted in the midst of the admission of a backup of its target", () => {
   it.each([
-    ["the first", []],
-    ["a further", ["before"]],
-  ])("keeps %s backup from being taken: what it found free is so no more", async (_, earlier) => {
+    ["the first", [], "copy"],
+    ["a further", ["before"], "copy"],
+    ["another instance's", [], "twin"],
+  ])("keeps %s backup from being taken: what it found free is so no more", async (_, earlier, instance) => {
+    await register(world, instanceOf("twin", "127.0.0.1:7002"));
     for (const backupId of earlier) await ask("backup.v1.requested", { instance: "copy", backupId });
     const { store } = world.ports;
     const { commit } = store;
@@ -170,7 +172,7 @@ describe("a restore that is admitted in the midst of the admission of a backup o
     store.commit = async (writes) => {
       if (!isMet && writes.some(({ path }) => path === half)) {
         isMet = true;
-        const data = { instance: "copy", backup: nightly, allowShrink: true };
+        const data = { instance, backup: nightly, allowShrink: true };
         await world.events.publish({ type: "restore.v1.requested", data, attributes: {} });
         for (const message of world.events.take()) await world.deliver(message);
       }
