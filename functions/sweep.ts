@@ -26,7 +26,7 @@ const patience = 45 * 60;
 
 /**
  * How many of what is due one round reads, and after how many requests and moves it takes no further collection: with what one
- * collection can add (see `capped`), three writes a request and one a move, a commit stays below 500.
+ * collection can add (see `capped`), three writes a request and two a move, a commit stays below 500.
  */
 const page = 40;
 const enough = 30;
