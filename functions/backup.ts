@@ -33,12 +33,7 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     await awaitTurn(change, instance, data);
     const createTime = change.operation.postponed === undefined ? askTime : change.now;
     const writer = await writerOf(change, instance);
-    if (writer !== undefined)
-      throw occupied(
-        change,
-        data,
-        `${instance.name} is being restored by ${writer}: it is backed up once that is over`,
-      );
+    if (writer !== undefined) throw occupied(change, data, restoredBy(instance, writer));
     const collection =
       (await change.read<BackupCollection>(collectionName(data.instance))) ??
       emptyCollection({ instance: instance.name, instanceUid: instance.uid, location: instance.location }, createTime);
@@ -82,6 +77,9 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     const draft = await change.read<Backup>(name);
     const instance = await change.read<Instance>(instanceName(data.instance));
     if (draft === undefined || instance === undefined) throw new StatusError("ABORTED", `${name} is gone`);
+    // A restore that was admitted at the same moment as this backup is found here, at the latest: nothing was read yet.
+    const writer = await writerOf(change, instance);
+    if (writer !== undefined) throw new StatusError("FAILED_PRECONDITION", restoredBy(instance, writer));
     const engineVersion = `${server.product} ${server.version}`;
     const shards = layout.shards.map(({ host: _, zone: _zone, ...plan }) => plan);
     change.put(name, { ...draft, shards, shardCount: shards.length, engineVersion, replicaCount: server.replicaCount });
@@ -93,6 +91,9 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     }
   },
 });
+
+const restoredBy = ({ name }: Instance, writer: string): string =>
+  `${name} is being restored by ${writer}: it is backed up once that is over`;
 
 /** Whether the instance's retention decides how long it is kept. */
 const isAutomated = ({ backupType, ttl }: EventMap["backup.v1.requested"]): boolean =>

@@ -1,5 +1,5 @@
 import type { Backup, BackupCollection } from "../shared/backup/backup.ts";
-import { defaultGrace, parseDuration, timeOf } from "../shared/backup/duration.ts";
+import { graceSeconds, timeOf } from "../shared/backup/duration.ts";
 import { parseBackupName } from "../shared/backup/name.ts";
 import { overruled, toReview } from "../shared/backup/review.ts";
 import { counted, deferred, purging, tombstoned, undeleted, unmarked } from "../shared/backup/transition.ts";
@@ -24,8 +24,7 @@ export const deletion = step<"deletion.v1.requested">({
     const found = await existing(change, backup);
     if (sweep === undefined) await overrule(change, found);
     else await assertDecided(change, found, sweep);
-    const seconds = grace === undefined ? defaultGrace : parseDuration(grace);
-    const dead = tombstoned(found, change.now, seconds, await livePins(found, change));
+    const dead = tombstoned(found, change.now, graceSeconds(grace), await livePins(found, change));
     const purgeTime = dead.purgeTime ?? change.now;
     change.put(backup, dead);
     change.say("backup.v1.expired", { backup, purgeTime });
@@ -45,7 +44,9 @@ async function assertDecided(change: Change, { name, expireTime }: Backup, sweep
   if (expireTime > change.now)
     throw new StatusError("FAILED_PRECONDITION", `${name} expires at ${expireTime}: that was moved meanwhile`);
   const holder = await change.read<BackupCollection>(parseBackupName(name).collection);
-  if (holder === undefined || (holder.sweeping === sweep && holder.overruleTime === undefined)) return;
+  if (holder === undefined) return;
+  // Written as it is: whoever overrules the sweep in the midst of this is met.
+  if (holder.sweeping === sweep && holder.overruleTime === undefined) return change.put(holder.name, holder);
   throw new StatusError(
     "FAILED_PRECONDITION",
     `${holder.name} has changed since ${sweep} decided it: the next sweep decides it anew`,

@@ -58,12 +58,12 @@ async function holdObjects(
   const doc = await store.get<Backup>(backup);
   if (doc === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
   const { bucket } = doc.data;
-  const names = [manifestObject(backup), ...storedObjects(doc.data).map(({ object }) => object)];
-  for (const object of names) {
+  const all = [{ object: manifestObject(backup), isIndex: false }, ...storedObjects(doc.data)];
+  for (const { object, isIndex } of all) {
     signal.throwIfAborted();
     const found = await objects.stat(bucket, object);
     if (found !== undefined) await objects.setHold(found, isHeld);
-    // What is damaged can be released, or nothing would ever take it away.
-    else if (isHeld) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
+    // What is damaged can be released, or nothing would ever take it away; and without an index a backup is whole.
+    else if (isHeld && !isIndex) throw new StatusError("DATA_LOSS", `gs://${bucket}/${object} is gone`);
   }
 }

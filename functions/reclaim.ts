@@ -19,8 +19,8 @@ interface Page {
 }
 
 /**
- * Erases what lies in the vault of no backup: what failed Operations left and nobody came back for, and undos whose time is over. Only objects of exactly our names and
- * marks, by generation; never a manifest, nor anything for which one stands.
+ * Erases what lies in the vault of no backup: what failed Operations left and nobody came back for, and undos whose time is over.
+ * Only objects of exactly our names and marks, by generation; never a manifest, nor anything for which one stands.
  */
 export const reclaim = step<"orphans.v1.requested", Page>({
   on: "orphans.v1.requested",

@@ -15,7 +15,7 @@ import { sourcesAt } from "./aof-source.ts";
 import { type Examined, examine, mostSeeds } from "./examine.ts";
 import { filesOf, placesOf } from "./source.ts";
 
-/** A restore that somebody asked for: of a backup, or of RDB files in a bucket. A dry run of it ends with its checks. */
+/** A restore that somebody asked for: of a backup, or of RDB files or an AOF in a bucket. A dry run of it ends with its checks. */
 export const restore = step<"restore.v1.requested", Examined>({
   on: "restore.v1.requested",
   goesOn: true,

@@ -19,7 +19,7 @@ const batch = 100;
  * manifest, the files, the record. It takes recorded generations that carry the backup's Operation, and nothing else; and
  * it is put off where the newer copy, beside which this one may go, is not in the bucket any more.
  */
-export const retirement = step<"retirement.v1.requested", number>({
+export const retirement = step<"retirement.v1.requested", number | undefined>({
   on: "retirement.v1.requested",
   goesOn: true,
 
@@ -35,20 +35,21 @@ export const retirement = step<"retirement.v1.requested", number>({
 
   async run({ data: { backup, gcsBucket } }, { store, objects }, signal) {
     const copy = (await store.get<BackupCopy>(copyName(backup, gcsBucket)))?.data;
-    if (copy?.retireStartTime === undefined || !(await bucketExists(gcsBucket, objects))) return 0;
-    return await removeAll(copy, objects, signal);
+    if (copy?.retireStartTime === undefined) return undefined;
+    return (await bucketExists(gcsBucket, objects)) ? await removeAll(copy, objects, signal) : 0;
   },
 
   async commit({ data: { backup, gcsBucket } }, blocked, change) {
     const path = copyName(backup, gcsBucket);
     const copy = await change.read<BackupCopy>(path);
-    if (blocked > 0 && copy !== undefined) {
+    if (blocked !== undefined && blocked > 0 && copy !== undefined) {
       const deferredUntil = later(change.now, deferral);
       change.put(path, { ...copy, deferredUntil });
       const message = `a hold or a retention policy keeps ${blocked} objects of ${backup} in gs://${gcsBucket}; tried again after ${deferredUntil}`;
       return await change.end({ error: { code: "FAILED_PRECONDITION", message }, isRefusal: true });
     }
-    if (copy?.retireStartTime !== undefined) {
+    // Of one that this Operation has put off another one may have begun the erasure since: the record is that one's to remove.
+    if (blocked !== undefined && copy?.retireStartTime !== undefined) {
       change.remove(path);
       change.say("copy.v1.deleted", { backup, gcsBucket });
       return await change.end({ response: { backup, gcsBucket } });

@@ -11,7 +11,7 @@ import type { Change } from "../shared/pipeline/change.ts";
 import { exportByPolicy } from "../shared/pipeline/export-by-policy.ts";
 import type { ObjectInfo, Objects, Ports } from "../shared/pipeline/ports.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { collect, once } from "../shared/pipeline/stream.ts";
+import { collect, lastAfter, once } from "../shared/pipeline/stream.ts";
 import { writerOf } from "../shared/pipeline/take-target.ts";
 import { removeSegments } from "./segments.ts";
 
@@ -26,7 +26,7 @@ export const seal = step<"seal.v1.requested">({
     const bytes = manifestBytes(sealed(doc.data));
     await assertThere(doc.data, objects);
     await removeSegments(leftSegments(doc.data, ports), ports);
-    const source = renewed(bytes, work.renew);
+    const source = lastAfter(once(bytes), work.renew);
     const object = manifestObject(work.data.backup);
     await createOrFindEqual(objects, doc.data.bucket, object, source, bytes, { operation: work.operation }, signal);
   },
@@ -89,11 +89,6 @@ async function* leftSegments(
     const isSegment = found.object.split("/").at(-2)?.endsWith(".segments");
     if (isSegment && found.metadata.operation === operation) yield found;
   }
-}
-
-async function* renewed(bytes: Uint8Array, renew: () => Promise<void>): AsyncGenerator<Uint8Array> {
-  yield* once(bytes);
-  await renew();
 }
 
 /** An object that is there already is accepted only if it holds the same bytes. */

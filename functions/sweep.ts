@@ -15,8 +15,11 @@ import { retireExpired } from "./retire.ts";
 /** How long Operations are kept after their end, in seconds. */
 const operationLife = 90 * 86_400;
 
-/** How many Operations a sweep forgets, and how many of their Tasks one commit removes, at most. */
+/** How many Operations one query finds to be forgotten, and how many of their Tasks one commit removes, at most. */
 const forgotten = 200;
+
+/** For how long a sweep goes on to forget, in milliseconds: a fleet of 10,000 leaves a thousand and more Operations an hour. */
+const forgetTime = 120_000;
 
 /** How long a sweep goes on, in seconds; what is due beyond that is left to the next one, well before its deadline of an hour. */
 const patience = 45 * 60;
@@ -155,13 +158,17 @@ async function settle({ collection, holder, moves, hasMore, keepsExpired }: Outc
 
 async function forgetOperations({ store, clock }: Ports, signal: AbortSignal): Promise<void> {
   const before = later(timeOf(clock.now()), -operationLife);
-  const old = await store.query<Operation>({
-    collection: "operations",
-    where: [["endTime", "<=", before]],
-    orderBy: { field: "endTime", direction: "asc" },
-    limit: forgotten,
-  });
-  for (const { path } of old) await forget(path, store, signal);
+  const started = clock.monotonic();
+  for (let isLast = false; !isLast; ) {
+    const old = await store.query<Operation>({
+      collection: "operations",
+      where: [["endTime", "<=", before]],
+      orderBy: { field: "endTime", direction: "asc" },
+      limit: forgotten,
+    });
+    for (const { path } of old) await forget(path, store, signal);
+    isLast = old.length < forgotten || clock.monotonic() - started > forgetTime;
+  }
 }
 
 /** Removes an Operation after its Tasks: a walk through a large vault has one for each of its pages. */

@@ -13,7 +13,6 @@ import type { Format } from "../../shared/rdb/header.ts";
 import { valueTypes } from "../../shared/rdb/types.ts";
 import { type Group, type Match, wantedOf } from "./matches.ts";
 import { type Course, courseOf, eachGroup, isAtEnd } from "./progress.ts";
-import { type LiveTarget, liveTarget } from "./target.ts";
 
 /** What one round came to; `checks` once all was read. */
 interface Round {
@@ -27,12 +26,11 @@ export const matching = step<"matching.v1.requested", Round>({
   on: "matching.v1.requested",
 
   async run(work, ports, signal) {
-    const course = await courseOf(work, ports);
-    const { selection, request, instance } = course;
-    const target = liveTarget(instance, selection.database, request.maxKeysPerSecond, ports, signal);
+    const course = await courseOf(work, ports, signal);
+    const { selection, instance } = course;
     let { found } = selection;
     const mark = await eachGroup(course, work, ports, signal, async (group) => {
-      found = await compared(found, group, course, target, work, ports, signal);
+      found = await compared(found, group, course, work, ports, signal);
     });
     if (!isAtEnd(selection, mark)) return { found, mark };
     const checks = await checksOf(instance, selection, found, ports, signal);
@@ -42,7 +40,7 @@ export const matching = step<"matching.v1.requested", Round>({
 
   async commit({ data: { instance, round } }, { found, mark, checks }, change) {
     const { selection } = change.operation;
-    if (selection === undefined) throw new Error(`${change.operation.name} has no selection`);
+    if (selection === undefined) throw new StatusError("ABORTED", `${change.operation.name} has no selection`);
     change.operation.selection = { ...selection, found, mark };
     if (checks === undefined) return change.ask("matching.v1.requested", { instance, round: round + 1 }, round + 1);
     change.operation.checks = checks;
@@ -74,8 +72,7 @@ async function conclude(change: Change, instance: string, found: Found): Promise
 async function compared(
   before: Found,
   { matches }: Group,
-  { selection, request }: Course,
-  target: LiveTarget,
+  { selection, request, target }: Course,
   { createTime }: Pick<Work<"matching.v1.requested">, "createTime">,
   { objects, clock }: Ports,
   signal: AbortSignal,

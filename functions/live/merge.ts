@@ -1,5 +1,12 @@
 import { undoListObject, undoResultObject } from "../../shared/backup/name.ts";
-import { decideKey, type Merged, nothingMerged, plus, type SelectionMark } from "../../shared/backup/selection.ts";
+import {
+  decideKey,
+  hexOf,
+  type Merged,
+  nothingMerged,
+  plus,
+  type SelectionMark,
+} from "../../shared/backup/selection.ts";
 import { dumpFormat } from "../../shared/backup/target.ts";
 import { type UndoList, type UndoResult, undoResultBytes } from "../../shared/backup/undo-list.ts";
 import { asStatusError, StatusError } from "../../shared/error.ts";
@@ -9,7 +16,7 @@ import { once } from "../../shared/pipeline/stream.ts";
 import type { Format } from "../../shared/rdb/header.ts";
 import { type Group, wantedOf } from "./matches.ts";
 import { type Course, courseOf, eachGroup, isAtEnd } from "./progress.ts";
-import { epochOf, type LiveTarget, liveTarget } from "./target.ts";
+import { epochOf } from "./target.ts";
 import { existingList, type Intent, resultOf, type UndoPlace, writeList } from "./undo-file.ts";
 
 /** What one round came to. */
@@ -21,7 +28,6 @@ interface Round {
 /** All that writing a group needs. */
 interface Writing extends Course {
   work: Work<"merge.v1.requested">;
-  target: LiveTarget;
   format: Format;
   ports: Ports;
   signal: AbortSignal;
@@ -35,13 +41,11 @@ export const merge = step<"merge.v1.requested", Round>({
   on: "merge.v1.requested",
 
   async run(work, ports, signal) {
-    const course = await courseOf(work, ports);
-    const { selection, request, instance } = course;
-    const target = liveTarget(instance, selection.database, request.maxKeysPerSecond, ports, signal);
-    const format = dumpFormat(await ports.valkey.describe(instance, signal));
-    let { merged } = selection;
+    const course = await courseOf(work, ports, signal);
+    const format = dumpFormat(await ports.valkey.describe(course.instance, signal));
+    let { merged } = course.selection;
     const mark = await eachGroup(course, work, ports, signal, async (group) => {
-      merged = plus(merged, await mergeGroup(group, { ...course, work, target, format, ports, signal }));
+      merged = plus(merged, await mergeGroup(group, { ...course, work, format, ports, signal }));
     });
     return { merged, mark };
   },
@@ -122,9 +126,9 @@ async function write(
   { selection, target, work, ports }: Writing,
 ): Promise<Pick<Merged, "created" | "replaced" | "changed" | "identical"> & Pick<UndoResult, "written">> {
   const counts = { created: 0, replaced: 0, changed: 0, identical: 0 };
-  const records = new Map(wanted.map(({ key, record }) => [hex(key), record]));
+  const records = new Map(wanted.map(({ key, record }) => [hexOf(key), record]));
   const exchanges = entries.map(({ key, old, new: wanted }) => {
-    return { key, from: old, to: records.get(hex(key)), new: wanted };
+    return { key, from: old, to: records.get(hexOf(key)), new: wanted };
   });
   // One whose time has come since the list was written is not restored; an earlier attempt may have done so in time.
   const due = exchanges.filter(({ to }) => to !== undefined);
@@ -168,5 +172,3 @@ async function keepResult(
     if (asStatusError(error).code !== "ABORTED") throw error;
   });
 }
-
-const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex");

@@ -10,7 +10,7 @@ import type { Work } from "../../shared/pipeline/step.ts";
 import { targetIn } from "../restore.ts";
 import { type Group, groupsOf } from "./matches.ts";
 import { takesOf } from "./select.ts";
-import { groupSize } from "./target.ts";
+import { groupSize, type LiveTarget, liveTarget } from "./target.ts";
 
 /** How long one message goes on, in milliseconds; the next one goes on from there. */
 const roundTime = 180_000;
@@ -21,19 +21,23 @@ export interface Course {
   request: EventMap["selection.v1.requested"];
   instance: Instance;
   takes: KeyPattern;
+  target: LiveTarget;
 }
 
-/** What the first step has fixed. */
+/** What the first step has fixed, and the instance, asked no faster than it was said there. */
 export async function courseOf(
   { operation, data }: Work<"matching.v1.requested" | "merge.v1.requested">,
   ports: Ports,
+  signal: AbortSignal,
 ): Promise<Course> {
   const found = (await ports.store.get<Operation>(operation))?.data;
   const selection = found?.selection;
   if (selection === undefined) throw new StatusError("NOT_FOUND", `the selection of ${operation} is gone`);
   const instance = await targetIn(operation, parseInstanceName(data.instance), ports.store);
   const takes = await takesOf(selection.pattern, ports);
-  return { selection, request: found?.request.data as Course["request"], instance, takes };
+  const request = found?.request.data as Course["request"];
+  const target = liveTarget(instance, selection.database, request.maxKeysPerSecond, ports, signal);
+  return { selection, request, instance, takes, target };
 }
 
 /** Has each group handled, in turn, for as long as one message should; answers how far that went. */

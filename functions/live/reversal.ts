@@ -1,4 +1,4 @@
-import { isSameState, type KeyState } from "../../shared/backup/selection.ts";
+import { hexOf, isSameState, type KeyState } from "../../shared/backup/selection.ts";
 import type { UndoEntry, UndoList } from "../../shared/backup/undo-list.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { Exchange, KeyRecord, Ports } from "../../shared/pipeline/ports.ts";
@@ -67,14 +67,14 @@ export async function* exchangesOf(
   const gone = entries.filter(({ old }) => old === undefined || isOver(old, now));
   if (gone.length > 0) yield gone.map((entry) => ({ key: entry.key, from: from(entry), to: undefined }));
   if (rdb === undefined) return;
-  const stays = new Map(entries.filter((entry) => !gone.includes(entry)).map((entry) => [hex(entry.key), entry]));
+  const stays = new Map(entries.filter((entry) => !gone.includes(entry)).map((entry) => [hexOf(entry.key), entry]));
   let some: Exchange[] = [];
   let bytes = 0;
   const file = { bucket: ports.settings.vaultBucket, object: rdb.object, generation: rdb.generation };
   for await (const batch of records(ports.objects.read(file, {}, signal)))
     for (const record of batch) {
-      const entry = record.kind === "record" ? stays.get(hex(record.key)) : undefined;
-      if (entry !== undefined) stays.delete(hex(entry.key));
+      const entry = record.kind === "record" ? stays.get(hexOf(record.key)) : undefined;
+      if (entry !== undefined) stays.delete(hexOf(entry.key));
       if (record.kind !== "record" || entry?.old === undefined) continue;
       const held = record.value && Uint8Array.from(record.value);
       const read = (range: { start: number; end: number }, reading: AbortSignal) =>
@@ -104,5 +104,3 @@ function recordOf(
   const value = (signal: AbortSignal) => (held === undefined ? read({ start, end }, signal) : [held]);
   return { magic, type, state, valueBytes: end - start, value };
 }
-
-const hex = (key: Uint8Array): string => Buffer.from(key).toString("hex");

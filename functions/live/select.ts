@@ -79,7 +79,7 @@ export const select = step<"selection.v1.requested", Selection>({
   },
 });
 
-/** The pattern of a selection, ready to be asked. INVALID_ARGUMENT: it is none. */
+/** The pattern of a selection, ready to be asked. INVALID_ARGUMENT: it is none. DATA_LOSS: the object holds something else. */
 export async function takesOf({ object, generation }: Selection["pattern"], { objects, settings }: Ports) {
   const bucket = settings.vaultBucket;
   const bytes = await collect(objects.read({ bucket, object, generation }, { start: 0, end: largestPattern }));

@@ -30,11 +30,12 @@ interface Round {
 export const undo = step<"undo.v1.requested", Round>({
   on: "undo.v1.requested",
 
-  async admit({ data: { restore, execute = false } }, change) {
+  async admit({ data: { restore, execute = false }, createTime }, change) {
     const { after } = change.operation.request.data as EventMap["undo.v1.requested"];
     if (after !== undefined)
       throw new StatusError("INVALID_ARGUMENT", "an undo is asked for without `after`, or it would leave groups out");
-    const asked = undoable(await change.read<Operation>(restore), restore, change.now);
+    // By when it was asked for: one that was in time is not left half done.
+    const asked = undoable(await change.read<Operation>(restore), restore, createTime);
     const { instance } = asked.request.data as EventMap["selection.v1.requested"];
     const found = await change.read<Instance>(instanceName(instance));
     const { uid, endpoint } = asked.selection?.target ?? {};
@@ -56,10 +57,12 @@ export const undo = step<"undo.v1.requested", Round>({
     if (found === undefined || database === undefined) throw new StatusError("NOT_FOUND", `${restore} is gone`);
     const target = liveTarget(found, database, maxKeysPerSecond, ports, signal);
     await settled(asked, ports, signal);
+    const begun: Required<Round> | undefined = work.resume === undefined ? undefined : JSON.parse(work.resume);
+    const last = begun?.last ?? after?.group;
     const lists = await listsOf(restore, ports);
-    const left = after === undefined ? lists : lists.filter((list) => groupOf(list) < after.group);
+    const left = last === undefined ? lists : lists.filter((list) => groupOf(list) < last);
     const started = ports.clock.monotonic();
-    let undone = nothing;
+    let undone = begun?.undone ?? nothing;
     for (const [at, list] of left.toReversed().entries()) {
       signal.throwIfAborted();
       undone = plus(
@@ -68,6 +71,7 @@ export const undo = step<"undo.v1.requested", Round>({
       );
       const isLast = at === left.length - 1;
       if (!isLast && ports.clock.monotonic() - started > roundTime) return { undone, last: groupOf(list) };
+      await keepCourse(work, { undone, last: groupOf(list) });
     }
     return { undone };
   },
@@ -83,6 +87,13 @@ export const undo = step<"undo.v1.requested", Round>({
   },
 });
 
+/** A later attempt leaves the groups that are through alone: forced, it would take back what somebody has written since. */
+async function keepCourse(work: Work<"undo.v1.requested">, course: Required<Round>): Promise<void> {
+  if (work.data.execute !== true) return;
+  work.progress(0, undefined, JSON.stringify(course));
+  await work.renew();
+}
+
 /** What whoever was at it when it was cancelled has begun is to be found, and will be cut off, from now on. */
 async function settled(asked: Operation | undefined, { clock }: Ports, signal: AbortSignal): Promise<void> {
   if (asked?.error === undefined || asked.endTime === undefined) return;
@@ -90,8 +101,8 @@ async function settled(asked: Operation | undefined, { clock }: Ports, signal: A
   if (wait > 0) await clock.sleep(wait, signal);
 }
 
-/** The restore, if it is one that can be undone now. */
-function undoable(found: Operation | undefined, name: string, now: string): Operation {
+/** The restore, if it is one that can be undone at this time. */
+function undoable(found: Operation | undefined, name: string, time: string): Operation {
   if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
   const refuse = (why: string) => new StatusError("FAILED_PRECONDITION", `${name} cannot be undone: ${why}`);
   if (found.request.type !== "selection.v1.requested" || found.selection === undefined)
@@ -100,7 +111,7 @@ function undoable(found: Operation | undefined, name: string, now: string): Oper
   if (execute !== true) throw refuse("it was a dry run and has written nothing");
   if (!found.done || found.endTime === undefined) throw refuse("it still goes on; wait for it or cancel it");
   const until = later(found.endTime, undoLife);
-  if (until <= now) throw refuse(`that was possible until ${until}`);
+  if (until <= time) throw refuse(`that was possible until ${until}`);
   return found;
 }
 

@@ -40,7 +40,7 @@ export interface Instance {
   source?: SourcePolicy;
   /** How many shards are taken at once at most; `defaultParallelShards` where absent. */
   maxParallelShards?: number;
-  /** Other nodes of a cluster, as the last backup found them: where the endpoint is dead, they answer in its place. */
+  /** Other nodes of a cluster, as the last backup or restore found them: where the endpoint is dead, they answer in its place. */
   seeds?: Seed[];
   /** UPDATING: somebody works at it, and no backup starts. ACTIVE where absent. */
   state?: "ACTIVE" | "UPDATING";

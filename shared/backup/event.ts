@@ -170,7 +170,7 @@ export const events = {
   "recount.v1.requested": z.strictObject({ page: z.int().min(0), after: collection.optional() }),
   /** Erase what has lain in the vault of no backup for a week; a later page begins at `startOffset`. */
   "orphans.v1.requested": z.strictObject({ ...vaultPage, requestId }),
-  /** Restore a backup, or RDB files in a bucket, into an empty instance; with `dryRun` only check whether that would go. */
+  /** Restore a backup, or RDB files or an AOF in a bucket, into an empty instance; with `dryRun` only check whether that would go. */
   "restore.v1.requested": z
     .strictObject({
       instance: instanceId,

@@ -11,6 +11,9 @@ export const largestManifestBytes = 1_500_000;
 /** In characters of JSON: a document holds 1 MiB (https://cloud.google.com/firestore/quotas), and a thousand shards have 0.5 MB. */
 const largestBackupLength = 900_000;
 
+/** In characters: a shard with two of every three slots of a cluster has 5,461 stretches of 12 each. */
+const longestSlots = 70_000;
+
 const text = z.string().max(200);
 const count = z.int().min(0);
 const time = z.iso.datetime({ precision: 3 });
@@ -38,7 +41,7 @@ const file = z.strictObject({
   crc32c,
   slots: z
     .string()
-    .max(2000)
+    .max(longestSlots)
     .regex(/^\d{1,5}(-\d{1,5})?( \d{1,5}(-\d{1,5})?)*$/)
     .exactOptional(),
   sourceRole: z.enum(["PRIMARY", "REPLICA"]).exactOptional(),

@@ -115,6 +115,9 @@ export function plus(one: Merged, other: Merged): Merged {
   };
 }
 
+/** The name of a key as text, by which a map knows it. */
+export const hexOf = (key: Uint8Array): string => Buffer.from(key).toString("hex");
+
 /** Whether a key is as it was, or is as little there as it was; `undefined`: it is not there. */
 export const isSameState = (one: KeyState | undefined, other: KeyState | undefined): boolean =>
   one?.digest === other?.digest && one?.expireTimeMs === other?.expireTimeMs;

@@ -2,7 +2,7 @@ import { timeOf } from "../backup/duration.ts";
 import type { EventMap, EventType } from "../backup/event.ts";
 import { operationName } from "../backup/name.ts";
 import type { Operation } from "../backup/operation.ts";
-import { StatusError } from "../error.ts";
+import { asStatusError, StatusError } from "../error.ts";
 import { Change } from "./change.ts";
 import { isUnsettled } from "./failure.ts";
 import { newOperation } from "./identity.ts";
@@ -22,6 +22,7 @@ export async function begin<T extends EventType>(
 ): Promise<string> {
   const { store, clock } = ports;
   const name = operationName(operationId);
+  let last: unknown;
   for (let round = 0; round < 5; round++) {
     if ((await store.get<Operation>(name)) !== undefined) return name;
     const now = timeOf(clock.now());
@@ -32,10 +33,13 @@ export async function begin<T extends EventType>(
       await store.commit(change.writes());
     } catch (error) {
       if (!isUnsettled(error)) throw error;
+      last = error;
       continue; // it may be there: what it asked for is in the outbox then, and `relay` publishes it
     }
     await publish(change.outgoing(), ports);
     return name;
   }
-  throw new StatusError("ABORTED", `${name} could not be begun: what it concerns keeps changing; try again`);
+  const { code, message } = asStatusError(last);
+  const reason = code === "ABORTED" ? "what it concerns keeps changing" : message;
+  throw new StatusError(code, `${name} could not be begun: ${reason}; try again`, { cause: last });
 }

@@ -3,7 +3,7 @@ import { type EventMap, type EventType, events } from "../backup/event.ts";
 import { taskName } from "../backup/name.ts";
 import type { Hold, Operation, OperationError, Task } from "../backup/operation.ts";
 import { newOperation, operationIdFor } from "./identity.ts";
-import type { Doc, Store, Write } from "./ports.ts";
+import type { Doc, Query, Store, Write } from "./ports.ts";
 import { release } from "./release.ts";
 
 /** An event on its way to Pub/Sub, kept until it has been published. `outbox/{id}` */
@@ -66,6 +66,17 @@ export class Change {
     if (this.#written.has(path)) return this.#written.get(path) as T | undefined;
     if (!this.#read.has(path)) this.#read.set(path, await this.#store.get(path));
     return this.#read.get(path)?.data as T | undefined;
+  }
+
+  /** What a query finds, each document as `read` answers it. That there is not one more by the time of the batch nothing guards. */
+  async find<T>(query: Query): Promise<T[]> {
+    const found: T[] = [];
+    for (const doc of await this.#store.query<T>(query)) {
+      if (!this.#read.has(doc.path)) this.#read.set(doc.path, doc);
+      const data = await this.read<T>(doc.path);
+      if (data !== undefined) found.push(data);
+    }
+    return found;
   }
 
   /** Takes a read made elsewhere as this change's own, with its guard. */

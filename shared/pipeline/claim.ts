@@ -1,8 +1,9 @@
 import { timeOf } from "../backup/duration.ts";
 import { operationName, taskName } from "../backup/name.ts";
 import type { Lease, Operation, Task } from "../backup/operation.ts";
-import { asStatusError, StatusError } from "../error.ts";
+import { StatusError } from "../error.ts";
 import type { Envelope } from "./envelope.ts";
+import { isUnsettled } from "./failure.ts";
 import { newOperation } from "./identity.ts";
 import type { Doc, Ports, Write } from "./ports.ts";
 import type { Timing } from "./timing.ts";
@@ -64,8 +65,7 @@ export async function claim(
       await store.commit(writes);
       if (task.lease !== undefined) return { ...claimed, task: { ...task, lease: task.lease } };
     } catch (error) {
-      const { code } = asStatusError(error);
-      if (code !== "ABORTED" && code !== "UNKNOWN" && code !== "UNAVAILABLE") throw error;
+      if (!isUnsettled(error)) throw error;
     }
   }
   return "later";

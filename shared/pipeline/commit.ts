@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { timeOf } from "../backup/duration.ts";
 import type { Operation, Task } from "../backup/operation.ts";
-import { asStatusError, StatusError } from "../error.ts";
+import { StatusError } from "../error.ts";
 import { Change, type OutboxEntry } from "./change.ts";
 import type { Claim } from "./claim.ts";
+import { isUnsettled } from "./failure.ts";
 import { isHeldBy, lost } from "./lease.ts";
 import type { Doc, Ports } from "./ports.ts";
 
@@ -52,8 +53,7 @@ export async function commit(
       await store.commit(change.writes());
       return sent;
     } catch (error) {
-      const { code } = asStatusError(error);
-      if (code !== "ABORTED" && code !== "UNKNOWN" && code !== "UNAVAILABLE") throw error;
+      if (!isUnsettled(error)) throw error;
       last = error;
     }
   }

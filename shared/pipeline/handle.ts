@@ -74,7 +74,7 @@ async function claimOrDrop(
 }
 
 async function perform(step: AnyStep, claimed: Claim, ports: Ports, timing: Timing, arrival: number): Promise<void> {
-  const keeper = new LeaseKeeper(claimed, ports, timing, arrival);
+  const keeper = new LeaseKeeper(claimed, ports, timing, arrival, step.goesOn);
   const work = workOf(claimed, keeper);
   const { admit, run } = step;
   if (admit !== undefined) {

@@ -31,7 +31,17 @@ export function operationIdFor(type: EventType, identity: string): string {
   return `${verbFor(type)}-${createHash("sha256").update(`${type}\n${identity}`).digest("hex").slice(0, 16)}`;
 }
 
-/** From when an Operation can be worked at: one that was asked for with `notBefore` has its deadline that much later. */
+/** The deadline of an Operation that has got on: it has all its time again, until `latest` at most, and never less than before. */
+export function prolonged({ verb, deadlineTime }: Operation, now: string, latest: string): string {
+  const again = later(now, deadlines[verb]);
+  const wanted = again < latest ? again : latest;
+  return wanted > deadlineTime ? wanted : deadlineTime;
+}
+
+/**
+ * From when an Operation can be worked at: one that was asked for with `notBefore` has its deadline that much later. Of one that was
+ * prolonged, when it got on last.
+ */
 export const beginTimeOf = ({ verb, deadlineTime }: Operation): string => later(deadlineTime, -deadlines[verb]);
 
 /**

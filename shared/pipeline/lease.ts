@@ -24,6 +24,7 @@ export class LeaseKeeper {
   readonly #claim: Claim;
   readonly #ports: Ports;
   readonly #timing: Timing;
+  readonly #goesOn: boolean;
   readonly #startTime: number;
   readonly #deliveryEnd: number;
   #leasedUntil: number;
@@ -33,11 +34,12 @@ export class LeaseKeeper {
   #renewing: Promise<void> = Promise.resolve();
   #loops: Promise<unknown> = Promise.resolve();
 
-  /** `arrival`: by the monotonic clock, when the message came. */
-  constructor(claim: Claim, ports: Ports, timing: Timing, arrival: number) {
+  /** `arrival`: by the monotonic clock, when the message came. `goesOn`: see `Step`. */
+  constructor(claim: Claim, ports: Ports, timing: Timing, arrival: number, goesOn = false) {
     this.#claim = claim;
     this.#ports = ports;
     this.#timing = timing;
+    this.#goesOn = goesOn;
     this.#leasedUntil = claim.leasedUntil;
     this.#startTime = this.#renewTime = ports.clock.monotonic();
     this.#deliveryEnd = arrival + timing.delivery;
@@ -142,9 +144,10 @@ export class LeaseKeeper {
     const seconds = (this.#ports.clock.monotonic() - this.#startTime) / 1000;
     const bytes = this.#progress?.doneBytes ?? 0;
     const speed = (bytes / seconds / 1e6).toFixed(1);
+    const loss = this.#goesOn ? "" : ` at ${speed} MB/s, and it would start over`;
     return new StatusError(
       "DEADLINE_EXCEEDED",
-      `${this.#claim.task.type} was not done within ${Math.round(seconds)} s: ${bytes} bytes done at ${speed} MB/s, and it would start over`,
+      `${this.#claim.task.type} was not done within ${Math.round(seconds)} s: ${bytes} bytes done${loss}`,
     );
   }
 }

@@ -12,9 +12,11 @@ import { registered } from "./registered.ts";
  */
 export async function takeTarget(change: Change, instanceId: string): Promise<void> {
   const instance = await registered(change, instanceId);
-  const name = endpointName(instance.endpoint);
+  const { endpoint } = instance;
+  const name = endpointName(endpoint);
   await assertFree(change, instance);
-  await assertNotRead(change, instance);
+  const there = await change.find<Instance>({ collection: "instances", where: [["endpoint", "==", endpoint]] });
+  for (const one of there) await assertNotRead(change, one);
   change.put(instance.name, { ...instance, restoring: change.operation.name });
   change.hold({ kind: "lock", path: instance.name, field: "restoring" });
   change.put(name, { name, restoring: change.operation.name } satisfies Endpoint);
@@ -22,8 +24,9 @@ export async function takeTarget(change: Change, instanceId: string): Promise<vo
 }
 
 /**
- * FAILED_PRECONDITION while a backup of the instance is being taken: of half of what is restored it would be the newest one. Its
- * admission writes the collection, so that is written here too, unchanged: of two at once one meets the other.
+ * FAILED_PRECONDITION while a backup of an instance at the endpoint is being taken: of half of what is restored it would be the newest
+ * one. Its admission writes the collection, so that is written here too, unchanged: a backup that was admitted meanwhile is met. One
+ * that is admitted after this, on what it had read before, finds the endpoint taken once it has planned.
  */
 async function assertNotRead(change: Change, { name }: Instance): Promise<void> {
   const collection = await change.read<BackupCollection>(collectionName(parseInstanceName(name)));

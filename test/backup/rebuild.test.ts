@@ -85,6 +85,15 @@ describe("a rebuilt backup", () => {
     expect(rebuiltBackup(manifestBytes(whole), name, "vault", now)).toEqual(inReview(whole));
   });
 
+  it("of a shard whose slots lie scattered over the whole cluster is taken over like any other", () => {
+    const thirds = Array.from({ length: 5_461 }, (_, n) => 3 * n);
+    const pairs = thirds.map((slot) => `${slot}-${slot + 1}`).join(" ");
+    const others = thirds.map((slot) => `${slot + 2}`).join(" ");
+    const backupFiles = [file(0, { slots: pairs }), file(1, { slots: others })];
+    const scattered = backup({ backupFiles });
+    expect(rebuiltBackup(manifestBytes(scattered), name, "vault", now)).toEqual(inReview(scattered));
+  });
+
   it("too large for a document is refused", () => {
     const moduleTypes = Array.from({ length: 5_000 }, () => "m".repeat(200));
     const bytes = manifestBytes(backup({ backupFiles: [file(0, { moduleTypes }), file(1)] }));

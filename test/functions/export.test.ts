@@ -406,6 +406,25 @@ describe("a copy", () => {
     expect(await copyIn(exports)).not.toHaveProperty("retireStartTime");
   });
 
+  it("that was put off, and that another sweep began to erase meanwhile, stays on record until that is done", async () => {
+    await twoCopies(8);
+    await remove(exports, `${second}/manifest.json`);
+    const { store } = world.ports;
+    const { get } = store;
+    const path = copyName(nightly, exports);
+    store.get = async <T>(of: string) => {
+      const found = await get<T>(of);
+      const isPutOff = of === path && (found?.data as BackupCopy | undefined)?.deferredUntil !== undefined;
+      store.get = isPutOff ? get : store.get;
+      if (isPutOff) await change<BackupCopy>(world, path, { retireStartTime: timeOf(world.clock.now()) });
+      return found;
+    };
+    await ask("sweep.v1.requested", {});
+    expect(await copyIn(exports)).toHaveProperty("retireStartTime");
+    expect(await objectsOf(world, exports)).toEqual(expect.arrayContaining(filesOf(nightly)));
+    expect(world.events.messages.filter(({ type }) => type === "copy.v1.deleted")).toEqual([]);
+  });
+
   it("of which somebody replaced a file keeps that file", async () => {
     await twoCopies(8);
     const metadata = { operation: (await copyIn(exports))?.operation ?? "" };

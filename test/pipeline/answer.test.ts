@@ -3,6 +3,7 @@ import type { Backup } from "../../shared/backup/backup.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
+import { submit } from "../../shared/pipeline/submit.ts";
 import { registeredPair } from "./registered.ts";
 import type { World } from "./world.ts";
 
@@ -55,5 +56,16 @@ describe.each(["ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as const)("a comm
       expect(await world.ports.store.query({ collection: "outbox" })).toEqual([]);
       if (!isMet()) break;
     }
+  });
+});
+
+it("a request that cannot be put down says what the store answered, not that something keeps changing", async () => {
+  const { ports } = await registeredPair(1, 1);
+  ports.store.commit = async () => {
+    throw new StatusError("UNAVAILABLE", "Firestore is away");
+  };
+  await expect(submit(ports, "sweep.v1.requested", {})).rejects.toMatchObject({
+    code: "UNAVAILABLE",
+    message: expect.stringMatching(/^operations\/sweep-.* could not be begun: Firestore is away; try again$/),
   });
 });

@@ -271,6 +271,17 @@ describe("two instances with one endpoint", () => {
     expect((await ask({ instance: "twin", backup: nightly })).error).toBeUndefined();
   });
 
+  it("are not restored into while one is being backed up", async () => {
+    await world.events.publish({ type: "backup.v1.requested", data: { instance: "copy" }, attributes: {} });
+    for (const message of world.events.take()) await world.deliver(message);
+    world.events.take(); // its shard waits
+    const [operation] = await admit({ instance: "twin", backup: nightly, requestId: "1" });
+    expect(operation?.error).toMatchObject({
+      code: "FAILED_PRECONDITION",
+      message: expect.stringMatching(/^instances\/copy is being backed up by operations\/backup-/),
+    });
+  });
+
   it("are not backed up, nor tried in a dry run, while one is restored into", async () => {
     await admit({ instance: "copy", backup: nightly, requestId: "1" });
     await world.events.publish({ type: "backup.v1.requested", data: { instance: "twin" }, attributes: {} });

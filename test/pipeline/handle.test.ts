@@ -252,12 +252,19 @@ describe("a delivery", () => {
       step({
         on: "sweep.v1.requested",
         goesOn: true,
-        run: (_work, _ports, signal) => clock.sleep(900_000, signal),
+        async run(work, _ports, signal) {
+          work.progress(54);
+          await clock.sleep(900_000, signal);
+        },
         commit: async () => undefined,
       }),
     ];
     expect(await settled(handle(steps, message(), ports, timing), clock)).toBe("later");
-    expect(await theTask(ports)).toMatchObject({ attempt: 1, done: false, error: { code: "DEADLINE_EXCEEDED" } });
+    const error = {
+      code: "DEADLINE_EXCEEDED",
+      message: "sweep.v1.requested was not done within 540 s: 54 bytes done",
+    };
+    expect(await theTask(ports)).toMatchObject({ attempt: 1, done: false, error });
   });
 
   it("of an operation that was cancelled stops and changes nothing", async () => {

@@ -90,6 +90,20 @@ describe("what a sweep decided, and has not been done yet, is not done", () => {
     expect((await backup(one))?.state).toBe("ACTIVE");
   });
 
+  it("where somebody deletes the newer one in the midst of it", async () => {
+    const { store } = world.ports;
+    const { commit } = store;
+    let isMet = false;
+    store.commit = async (writes) => {
+      const isHere = !isMet && writes.some(({ path, ...write }) => path === one && write.kind === "put");
+      isMet ||= isHere;
+      if (isHere) await askAndLose("deletion.v1.requested", { backup: two });
+      await commit(writes);
+    };
+    await world.settle();
+    expect([isMet, (await backup(two))?.state, (await backup(one))?.state]).toEqual([true, "DELETING", "ACTIVE"]);
+  });
+
   it("but is done otherwise, however late", async () => {
     await world.clock.advance(3 * 3_600_000);
     await world.settle();

@@ -97,6 +97,20 @@ describe("a backup of several shards", () => {
     expect(tasks.map(({ shard }) => shard)).toEqual([0, 1, 1]);
   });
 
+  it("may take longer than six hours, one shard after the other, as long as each delivery brings one", async () => {
+    await cluster(50, 1);
+    meddle({
+      async before(_, signal) {
+        await world.clock.sleep(500_000, signal);
+        await world.tick();
+      },
+    });
+    const started = world.clock.monotonic();
+    expect((await take()).error).toBeUndefined();
+    expect(world.clock.monotonic() - started).toBeGreaterThan(6 * 3_600_000);
+    expect((await stored())?.state).toBe("ACTIVE");
+  });
+
   it("keeps with each file when and of whom it was taken, and which slots it holds", async () => {
     await take();
     const [file] = (await stored())?.backupFiles ?? [];

@@ -608,6 +608,39 @@ describe("an undo", () => {
     expect((await objectsOf(world, vault)).some((name) => name.endsWith("manifest.json"))).toBe(true);
   });
 
+  it("that was asked for in time is done to its end, though the week is over before", async () => {
+    const many = Array.from({ length: 250 }, (_, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(many, []);
+    operation = await askKeys(world, "many:*", { maxKeysPerSecond: 1, execute: true });
+    const until = Date.parse(operation.endTime ?? "") + 7 * 86_400_000;
+    await world.clock.advance(until - 100_000 - world.clock.now());
+    expect((await undo(world, operation, { maxKeysPerSecond: 1 })).response).toMatchObject({ deleted: 250 });
+    expect(world.clock.now()).toBeGreaterThan(until);
+    expect(heldBy(world)).toEqual({});
+  });
+
+  it("that is forced and cut off leaves what was written since to the groups that it was through with", async () => {
+    const many = Array.from({ length: 60 }, (_, n) => ({ name: `many:${String(n).padStart(2, "0")}`, text: "old" }));
+    world = await withLive(
+      many,
+      many.map(({ name }) => ({ name, text: "live" })),
+    );
+    operation = await askKeys(world, "many:*", { ...request, maxKeysPerSecond: 1 });
+    const { exchange } = world.ports.valkey;
+    const keys: string[] = [];
+    world.ports.valkey.exchange = async (instance, exchanges, ...rest) => {
+      if (keys.length === 1) {
+        world.ports.valkey.exchange = exchange;
+        put(liveServer(world), [{ name: keys[0] ?? "", text: "newer" }]);
+        throw new StatusError("UNAVAILABLE", "cut off");
+      }
+      keys.push(...exchanges.slice(0, 1).map(({ key }) => Buffer.from(key).toString()));
+      return await exchange(instance, exchanges, ...rest);
+    };
+    expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 60, already: 0 });
+    expect(heldBy(world)[`0:${keys[0]}`]?.text).toBe("newer");
+  });
+
   it.each<Partial<Instance>>([
     { endpoint: "127.0.0.1:7001" },
     { uid: "another" },

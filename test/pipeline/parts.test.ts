@@ -113,6 +113,18 @@ describe("the index of a file", () => {
     expectSameData(world);
   });
 
+  it("is not missed by a hold, nor by an export, once it is gone: the files themselves are held and copied", async () => {
+    const world = await withBackup(100);
+    const found = await world.ports.objects.stat(vault, indexObject(nightly, 0));
+    if (found !== undefined) await world.ports.objects.remove(found);
+    const copy = { gcsBucket: exports, onward: { gcsBucket: onward } };
+    expect((await begun(world, "export.v1.requested", { backup: nightly, ...copy })).error).toBeUndefined();
+    const names = ["0.rdb", "1.index.json", "1.rdb", "manifest.json"].map((name) => `${nightly}/${name}`);
+    for (const bucket of [exports, onward]) expect(await objectsOf(world, bucket)).toEqual(names);
+    expect((await begun(world, "hold.v1.requested", { backup: nightly, reason: "audit" })).error).toBeUndefined();
+    for (const name of names) expect((await world.ports.objects.stat(vault, name))?.isHeld).toBe(true);
+  });
+
   it("is not missed where only the manifest is left to rebuild from", async () => {
     const world = await withBackup(100);
     const before = await backupOf(world);

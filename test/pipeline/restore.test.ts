@@ -172,6 +172,35 @@ describe("a restore", () => {
   });
 });
 
+describe("a restore that is admitted in the midst of the admission of a backup of its target", () => {
+  it.each([
+    ["the first", [], "copy"],
+    ["a further", ["before"], "copy"],
+    ["another instance's", [], "twin"],
+  ])("keeps %s backup from being taken: what it found free is so no more", async (_, earlier, instance) => {
+    await register(world, instanceOf("twin", "127.0.0.1:7002"));
+    for (const backupId of earlier) await ask("backup.v1.requested", { instance: "copy", backupId });
+    const { store } = world.ports;
+    const { commit } = store;
+    const half = backupName("copy", "half");
+    let isMet = false;
+    store.commit = async (writes) => {
+      if (!isMet && writes.some(({ path }) => path === half)) {
+        isMet = true;
+        const data = { instance, backup: nightly, allowShrink: true };
+        await world.events.publish({ type: "restore.v1.requested", data, attributes: {} });
+        for (const message of world.events.take()) await world.deliver(message);
+      }
+      await commit(writes);
+    };
+    const operation = await ask("backup.v1.requested", { instance: "copy", backupId: "half" });
+    expect(isMet).toBe(true);
+    expect(operation?.error?.message).toMatch(/^instances\/copy is being restored by operations\/restore-/);
+    expect((await store.get<Backup>(half))?.data).toBeUndefined();
+    expect((await operations()).find(({ verb }) => verb === "restore")?.error).toBeUndefined();
+  });
+});
+
 describe("a deletion", () => {
   it.each(["9999999d", "999999999999w"])("with a grace of %s keeps the backup, or is refused", async (grace) => {
     const operation = await ask("deletion.v1.requested", { backup: nightly, grace });

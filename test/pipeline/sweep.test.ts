@@ -197,6 +197,42 @@ describe("a sweep of many collections", () => {
   });
 });
 
+describe("Operations that ended more than 90 days ago", () => {
+  /** Puts down so many, each with a Task, that ended so many days ago. */
+  async function ended(count: number, days: number): Promise<void> {
+    for (let n = 0; n < count; n++) {
+      const name = `operations/delete-${days}d${n}`;
+      const operation = { name, verb: "delete", done: true, endTime: later(now(), -days * day) };
+      await world.ports.store.commit([
+        { kind: "create", path: name, data: operation },
+        { kind: "create", path: `${name}/tasks/deletion.v1.requested`, data: { done: true } },
+      ]);
+    }
+  }
+
+  const left = () => Object.keys(world.ports.store.all()).filter((path) => path.includes("/delete-"));
+
+  it("are forgotten with their Tasks, however many one sweep finds, and no others", async () => {
+    await ended(450, 91);
+    await ended(1, 89);
+    await sweep();
+    expect(left()).toEqual(["operations/delete-89d0", "operations/delete-89d0/tasks/deletion.v1.requested"]);
+  });
+
+  it("do not keep a sweep from its work where they are very many: the next one goes on", async () => {
+    await ended(450, 91);
+    const { store } = world.ports;
+    const { query } = store;
+    store.query = async <T>(of: Parameters<typeof query>[0]) => {
+      if (of.orderBy?.field === "endTime") await world.clock.advance(121_000);
+      return await query<T>(of);
+    };
+    await sweep();
+    expect(left()).toHaveLength(2 * 250);
+    expect((await sweeps())[0]?.error).toBeUndefined();
+  });
+});
+
 describe("the cap", () => {
   it("holds for one sweep, is told, and the next one goes on", async () => {
     await put(["orders"], 30, 14.5);

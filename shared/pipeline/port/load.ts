@@ -1,6 +1,9 @@
 import type { RdbFacts } from "../../backup/backup.ts";
 
-/** Part of a file between two record borders. `crc64`: the running CRC64 of all before it, and, at its end, after it; absent: not compared. */
+/**
+ * Part of a file between two record borders. `crc64`: the running CRC64 of all before it, and, at its end, after it; absent: not
+ * compared.
+ */
 export interface LoadStretch {
   startOffset: number;
   /** Absent: the file's. */

@@ -57,7 +57,7 @@ export interface Valkey {
   ): AsyncIterable<Uint8Array>;
   /** Writes every record of the file, or of its stretch, into the instance: in a cluster into the shard that it belongs to. */
   load(instance: Instance, source: LoadSource, options: LoadOptions, signal: AbortSignal): Promise<LoadResult>;
-  /** Of these keys of one database those that are there, in any order, the pieces of each together. The memory that it takes grows with no value. */
+  /** Of these keys of one database those that are there, in any order, the pieces of each together. Its memory grows with no value. */
   dump(
     instance: Instance,
     database: number,
