@@ -97,6 +97,18 @@ describe("a backup of several shards", () => {
     expect(tasks.map(({ shard }) => shard)).toEqual([0, 1, 1]);
   });
 
+  it("says what to do where a shard takes longer than a delivery", async () => {
+    await cluster(1, 1);
+    meddle({ before: (_task, signal) => world.clock.sleep(600_000, signal) });
+    const { error } = await take();
+    expect(error).toEqual({
+      code: "DEADLINE_EXCEEDED",
+      message: expect.stringMatching(
+        /not done within 540 s: .*; a scan goes on where it was: valkeep instances update orders --snapshot-method=scan$/,
+      ),
+    });
+  });
+
   it("keeps with each file when and of whom it was taken, and which slots it holds", async () => {
     await take();
     const [file] = (await stored())?.backupFiles ?? [];
