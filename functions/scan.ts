@@ -41,7 +41,7 @@ export async function fitsDelivery(taking: Taking, ports: Ports, signal: AbortSi
   const { work, instance } = taking;
   if (work.attempt > 1) return false;
   if (work.data.round !== undefined && (await segmentsOf(taking, ports, signal)).length > 0) return false;
-  const { databases, usedMemoryBytes } = await ports.valkey.describe(instance, signal);
+  const { databases, usedMemoryBytes } = await taking.describe(signal);
   const keys = Object.values(databases).reduce((sum, database) => sum + database.keys, 0);
   const { maxKeysPerSecond = Number.POSITIVE_INFINITY } = instance;
   const seconds = keys / Math.min(usualKeysPerSecond, maxKeysPerSecond) + usedMemoryBytes / usualBytesPerSecond;

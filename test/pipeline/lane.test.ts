@@ -135,6 +135,20 @@ describe("a backup of several shards", () => {
   });
 });
 
+it("the instance is described once for a lane that is scanned, however many shards that has", async () => {
+  await cluster(4, 1);
+  await change<Instance>(world, "instances/orders", { snapshotMethod: "SCAN" });
+  const { describe: ask } = world.valkey;
+  let count = 0;
+  world.valkey.describe = async (...args) => {
+    count++;
+    return await ask(...args);
+  };
+  expect((await take()).error).toBeUndefined();
+  expect((await stored())?.backupFiles).toHaveLength(4);
+  expect(count).toBe(2); // the plan's, and the lane's
+});
+
 describe("the instance of a cluster that was registered without its counts", () => {
   const counts = async () => {
     const doc = await world.ports.store.get<Instance>("instances/orders");
