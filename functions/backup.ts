@@ -83,8 +83,8 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     const engineVersion = `${server.product} ${server.version}`;
     const shards = layout.shards.map(({ host: _, zone: _zone, ...plan }) => plan);
     change.put(name, { ...draft, shards, shardCount: shards.length, engineVersion, replicaCount: server.replicaCount });
-    if (layout.seeds.length > 0 && !isDeepStrictEqual(layout.seeds, instance.seeds))
-      change.put(instance.name, { ...instance, seeds: layout.seeds });
+    const found = asFound(instance, server, layout);
+    if (!isDeepStrictEqual(found, instance)) change.put(instance.name, found);
     for (const lane of lanesOf(layout.shards, instance.maxParallelShards ?? defaultParallelShards)) {
       const taken = { backup: name, instance: instance.name, shards: lane };
       change.ask("shard.v1.requested", taken, laneKey(taken));
@@ -94,6 +94,16 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
 
 const restoredBy = ({ name }: Instance, writer: string): string =>
   `${name} is being restored by ${writer}: it is backed up once that is over`;
+
+/**
+ * The instance with what nobody had to say of a cluster when it was registered. Fewer replicas than are registered may be on their
+ * way back.
+ */
+function asFound(instance: Instance, server: Server, { shards, seeds }: Layout): Instance {
+  if (instance.mode !== "CLUSTER") return instance;
+  const replicaCount = Math.max(instance.replicaCount, server.replicaCount);
+  return { ...instance, shardCount: shards.length, replicaCount, ...(seeds.length > 0 && { seeds }) };
+}
 
 /** Whether the instance's retention decides how long it is kept. */
 const isAutomated = ({ backupType, ttl }: EventMap["backup.v1.requested"]): boolean =>

@@ -1,6 +1,6 @@
 import type { BackupFile } from "../shared/backup/backup.ts";
 import { timeOf } from "../shared/backup/duration.ts";
-import { fileName, fileObject } from "../shared/backup/name.ts";
+import { fileName, fileObject, parseInstanceName } from "../shared/backup/name.ts";
 import { slotOutside } from "../shared/backup/slots.ts";
 import { asStatusError, ReplicationRefused, StatusError } from "../shared/error.ts";
 import type { ObjectInfo, Ports, ShardTask } from "../shared/pipeline/ports.ts";
@@ -42,6 +42,7 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
     if (!isFirst) await removeSegments(await segmentsOf(taking, ports, signal), ports);
     return file;
   } catch (error) {
+    if (signal.aborted) throw tooLong(signal.reason, taking);
     if (!(error instanceof ReplicationRefused) || instance.snapshotMethod !== undefined) throw error;
     ports.log("INFO", "replication is refused, so it is scanned", { object, reason: error.message });
     try {
@@ -50,6 +51,14 @@ export async function takeShard(taking: Taking, ports: Ports, signal: AbortSigna
       throw asStatusError(thrown).code === "PERMISSION_DENIED" ? neither(error, asStatusError(thrown)) : thrown;
     }
   }
+}
+
+/** A file that comes in one piece starts over with each delivery: a shard that is too large for one is too large for all. */
+function tooLong(reason: unknown, { instance: { name } }: Taking): unknown {
+  const { code, message } = asStatusError(reason);
+  if (code !== "DEADLINE_EXCEEDED") return reason;
+  const advice = `a scan goes on where it was: valkeep instances update ${parseInstanceName(name)} --snapshot-method=scan`;
+  return new StatusError(code, `${message}; ${advice}`, { cause: reason });
 }
 
 /** Whoever may do neither has most likely forgotten a right to the one that was tried first. */

@@ -4,7 +4,7 @@ import { laneKey } from "../shared/backup/lane.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import { prolonged } from "../shared/pipeline/identity.ts";
-import type { Ports } from "../shared/pipeline/ports.ts";
+import type { Ports, Server } from "../shared/pipeline/ports.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
 import { verdictOn } from "../shared/pipeline/verdict.ts";
 import { withinTime } from "../shared/pipeline/within-time.ts";
@@ -99,6 +99,7 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
   if (draft !== undefined) assertUnchanged(instance.data, draft.data);
   const { shards } = draft?.data ?? {};
   const cluster = shards?.flatMap(({ nodes }) => nodes ?? []) ?? [];
+  let described: Promise<Server> | undefined;
   const askTime = draft === undefined ? undefined : Date.parse(draft.data.createTime);
   return async (shard: number, avoid: Set<string>, before: readonly BackupFile[], signal: AbortSignal) => {
     const doneBytes = before.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
@@ -113,6 +114,10 @@ async function taker(work: Work<"shard.v1.requested">, ports: Ports) {
         ...(cluster.length > 0 && { cluster }),
         avoid: [...avoid],
         ...(askTime !== undefined && { askedSecondsAgo: (ports.clock.now() - askTime) / 1000 }),
+      },
+      describe(until: AbortSignal) {
+        described ??= ports.valkey.describe(instance.data, until);
+        return described;
       },
       onBroken: (node: string) => avoid.add(node),
       // Whatever ends this attempt: what an earlier one has learnt is not forgotten with it.

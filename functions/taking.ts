@@ -1,6 +1,6 @@
 import type { BackupFile, Instance } from "../shared/backup/backup.ts";
 import { StatusError } from "../shared/error.ts";
-import type { Ports, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
+import type { Ports, Server, ShardSource, ShardTask } from "../shared/pipeline/ports.ts";
 import type { Work } from "../shared/pipeline/step.ts";
 
 /** One shard of a lane. */
@@ -8,6 +8,8 @@ export interface Taking {
   work: Work<"shard.v1.requested">;
   instance: Instance;
   task: ShardTask;
+  /** The instance as it was when this delivery first asked. */
+  describe(signal: AbortSignal): Promise<Server>;
   /** Hears which node broke down while it was read. */
   onBroken(node: string): void;
   /** Hears how many bytes of this shard have passed. */

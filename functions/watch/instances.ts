@@ -2,8 +2,9 @@ import type { Instance } from "../../shared/backup/backup.ts";
 import type { FindingKind, Look, Symptom } from "../../shared/backup/finding.ts";
 import { health, healthKinds } from "../../shared/backup/health.ts";
 import { overdue } from "../../shared/backup/objective.ts";
+import { shrunken } from "../../shared/backup/shrinkage.ts";
 import { asStatusError, StatusError } from "../../shared/error.ts";
-import { newestVerified } from "../../shared/pipeline/newest-backup.ts";
+import { recentVerified } from "../../shared/pipeline/newest-backup.ts";
 import type { Doc, Job, Store } from "../../shared/pipeline/ports.ts";
 import { jobKinds, jobSymptoms } from "./jobs.ts";
 import { alone, type Round } from "./round.ts";
@@ -16,13 +17,13 @@ const width = 6;
 const patience = 10_000;
 
 const serverKinds: readonly FindingKind[] = [...healthKinds, "instance-unreachable"];
-const ledgerKinds: readonly FindingKind[] = ["backup-overdue", ...jobKinds];
+const ledgerKinds: readonly FindingKind[] = ["backup-overdue", "backup-shrunken", ...jobKinds];
 
 /** What of an instance was found, and what could not be told. */
 type Part = Pick<Look, "symptoms" | "unread">;
 
 /**
- * The servers that have waited longest for an inspection, then of every instance its newest backup and its job, from where the
+ * The servers that have waited longest for an inspection, then of every instance its newest backups and its job, from where the
  * last round's time was over. Ends early when the round's is; then the next one begins with what was left.
  */
 export async function* instanceLooks(round: Round): AsyncGenerator<Look> {
@@ -75,11 +76,14 @@ async function* inTurn(store: Store, last: string | undefined): AsyncGenerator<I
 }
 
 async function ledgerLook(instance: Instance, round: Round, jobs: ReadonlyMap<string, Job> | undefined): Promise<Look> {
-  const { store } = round.ports;
-  const ledger = async () => overdue(instance, await newestVerified(store, instance), round.time);
+  const recent = await alone(`backups of ${instance.name}`, round, () => recentVerified(round.ports.store, instance));
+  const [newest, ...earlier] = recent ?? [];
+  const age = async () => recent && overdue(instance, newest, round.time);
+  const loss = async () => recent && (newest === undefined ? [] : shrunken(newest, earlier));
   const job = async () => jobs && (await jobSymptoms(round, instance, jobs));
   const parts = await Promise.all([
-    partOf(["backup-overdue"], alone(`backups of ${instance.name}`, round, ledger)),
+    partOf(["backup-overdue"], alone(`objective of ${instance.name}`, round, age)),
+    partOf(["backup-shrunken"], loss()),
     partOf(jobKinds, alone(`job of ${instance.name}`, round, job)),
   ]);
   return lookOf(instance, round, parts, serverKinds);

@@ -8,7 +8,7 @@ export function checkMemory(files: readonly RdbFacts[], target: Target): Finding
   const { maxMemoryBytes, usedMemoryBytes, systemMemoryBytes, evenRoomBytes = Number.POSITIVE_INFINITY } = target;
   // Keys do not spread evenly, so this refuses nothing.
   const isShort = needed > evenRoomBytes;
-  const uneven = `; one node of the target is full after ${evenRoomBytes}, if the keys spread evenly over the slots`;
+  const uneven = `; one node of the target would be full after ${evenRoomBytes} bytes, with the keys spread evenly over the slots`;
   if (maxMemoryBytes > 0) {
     const free = Math.max(0, maxMemoryBytes - usedMemoryBytes);
     const message = `${text} of memory are needed, ${free} are free under maxmemory ${maxMemoryBytes}`;

@@ -28,16 +28,16 @@ export function checkFamily(files: readonly RdbFacts[], target: Target): Finding
 /** From Valkey 9.0 on a file tells of slots that were on their way into its shard: some of their keys had not arrived. */
 export function checkMigration(files: readonly RdbFacts[]): Finding {
   const count = files.reduce((sum, { slotImports }) => sum + slotImports, 0);
-  if (count === 0) return pass("the files were taken with no slots on their way");
+  if (count === 0) return pass("no slots were being moved when the files were taken");
   return fail(
-    `the files were taken in the midst of ${count} slot migrations, keys may be missing: take others once the slots are at rest`,
+    `the files were taken during ${count} slot migrations, so keys may be missing: take the backup again once no slots move`,
   );
 }
 
 /** By name where the type's module is a known one: no command lists the types of a module. */
 export function checkModules(files: readonly RdbFacts[], target: Target): Finding {
   const types = [...new Set(files.flatMap(({ moduleTypes }) => moduleTypes))].sort();
-  if (types.length === 0) return pass("the files hold nothing of modules");
+  if (types.length === 0) return pass("the files hold no values of modules");
   const has = target.modules.length === 0 ? "no module" : `the modules ${target.modules.join(", ")}`;
   const found = `the files hold values of modules (${types.join(", ")}), the target has ${has}`;
   const homes = types.map((type) => ({ type, ...moduleHomes[type] }));
@@ -78,10 +78,17 @@ function checkLibraries(count: number, libraries: readonly string[] | undefined,
   if (present === 0) return pass(`${held}, the target has none yet`);
   const there = `${held}, the target has ${present} already`;
   if (target.functionLibraries === undefined || libraries === undefined)
-    return unknown(`${there}; whether they are the same is not known: grant +function|list, or FUNCTION FLUSH`);
+    return unknown(
+      `${there}; whether they are the same is not known: grant +function|list, or run FUNCTION FLUSH there`,
+    );
   const common = libraries.filter((name) => target.functionLibraries?.includes(name)).length;
-  if (common > 0) return fail(`${there}, ${common} of them by the same name; FUNCTION DELETE or FUNCTION FLUSH them`);
-  return warn(`${there} by other names; a function that both define would be refused, FUNCTION FLUSH rules that out`);
+  if (common > 0)
+    return fail(
+      `${there}, ${common} of them by the same name: remove these there with FUNCTION DELETE, or all with FUNCTION FLUSH`,
+    );
+  return warn(
+    `${there} by other names; a function that both define would be refused, which FUNCTION FLUSH there rules out`,
+  );
 }
 
 /** Cluster mode has one database (several are refused, as Memorystore does); without it the highest number must be configured. */

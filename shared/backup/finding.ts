@@ -8,6 +8,7 @@ export type Severity = (typeof severities)[number];
 /** What `watch` finds beside the faults of health. */
 export type WatchKind =
   | "backup-overdue"
+  | "backup-shrunken"
   | "instance-unreachable"
   | "job-missing"
   | "job-paused"

@@ -10,7 +10,7 @@ export function checkReplay(
   isStrict: boolean,
   target: Target,
 ): Finding {
-  if (logs.length === 0) return pass("no commands follow the files");
+  if (logs.length === 0) return pass("there are no commands of an AOF to replay");
   const commands = commandsOf(logs);
   if (files.length === 0 && commands === 0) return fail("the AOF holds no whole command");
   const held = `${commands} commands are replayed`;

@@ -18,7 +18,8 @@ export function checkMode(registered: Shape["mode"], found: Shape["mode"]): Find
 
 /** `found`: counted at the server; absent where it does not run as registered. `wanted`: the Backup's count. */
 export function checkShards(wanted: number | undefined, found: number | undefined, allowShrink: boolean): Finding {
-  if (found === undefined) return unknown("the shards of a target in another mode than its own are not counted");
+  if (found === undefined)
+    return unknown("the target does not run in the mode it is registered in, so its shards are not counted");
   return checkCount("shards", wanted, found, allowShrink);
 }
 
@@ -51,7 +52,8 @@ export function checkNodeType(
 }
 
 function checkCount(what: string, wanted: number | undefined, found: number, allowShrink: boolean): Finding {
-  if (wanted === undefined) return pass(`the target has ${what}: ${found}; files from a bucket ask for no number`);
+  if (wanted === undefined)
+    return pass(`the target has ${what}: ${found}; files from a bucket ask for no certain number`);
   const message = `the Backup has ${what}: ${wanted}, the target has ${found}`;
   return found >= wanted ? pass(message) : shrunk(message, allowShrink);
 }

@@ -11,18 +11,19 @@ export function checkSlots(
   backups: readonly (string | undefined)[] = [],
 ): Finding {
   const told = slots.filter((ranges) => ranges !== undefined);
-  if (told.length === 0) return pass("the files are told of no slots");
+  if (told.length === 0) return pass("no manifest says that the files are shards of a cluster");
   const gap = gapIn(told);
   if (gap === undefined) {
     const message = "the files hold every slot of their cluster";
     const names = [...new Set(backups.filter((name) => name !== undefined))];
     if (names.length < 2) return pass(message);
     return warn(
-      `${message}, but are of ${names.length} backups (${names.join(", ")}): what comes out never was at any time`,
+      `${message}, but are of ${names.length} backups (${names.join(", ")}): the cluster never held the result at any one time`,
     );
   }
-  if (told.length < slots.length) return unknown(`${gap}, and of some of the files no manifest tells their slots`);
+  const missing = `the files do not hold every slot of their cluster once: ${gap}`;
+  if (told.length < slots.length) return unknown(`${missing}, but no manifest tells the slots of all files`);
   return fail(
-    `${gap}: name the file of each shard of one backup; what lies apart from its manifest is restored as it is`,
+    `${missing}: name the file of each shard of one backup; files without their manifest are restored as they are`,
   );
 }

@@ -93,7 +93,8 @@ async function perform(step: AnyStep, claimed: Claim, ports: Ports, timing: Timi
     try {
       result = await run(work, ports, keeper.signal);
     } catch (error) {
-      throw keeper.signal.aborted ? keeper.signal.reason : error;
+      const { aborted, reason } = keeper.signal;
+      throw aborted && !isInOtherWords(error, reason) ? reason : error;
     } finally {
       await keeper.stop();
     }
@@ -101,6 +102,10 @@ async function perform(step: AnyStep, claimed: Claim, ports: Ports, timing: Timi
   const outgoing = await commit(claimed, ports, finished, (change) => step.commit(work, result, change, ports));
   if (outgoing !== undefined) await publish(outgoing, ports);
 }
+
+/** Whether a step has said more of the reason why it had to stop. */
+const isInOtherWords = (error: unknown, reason: StatusError): boolean =>
+  error instanceof StatusError && error.code === reason.code && error.cause === reason;
 
 function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType> {
   return {

@@ -418,6 +418,68 @@ describe("instances check", () => {
     expect(found).toEqual({ name: "snapshot", state, message: expect.stringMatching(message) });
   });
 
+  describe("of a cluster", () => {
+    const layout = ["0-5460", "5461-10922", "10923-16383"].map((slots, n) => ({
+      slots,
+      node: `node-${n}`,
+      host: `10.0.0.${n % 2}`,
+    }));
+
+    /** What it tells of the snapshots, where those of some shards are refused. */
+    async function snapshots(refused: readonly number[], shards = layout, changes: Partial<Instance> = {}) {
+      await register({ mode: "CLUSTER", ...changes });
+      const server = world.valkey.start(endpoint, shards.length);
+      Object.assign(server, { layout: shards, answers: { mode: "CLUSTER" } });
+      const { snapshot } = world.valkey;
+      const busy: number[] = [];
+      let most = 0;
+      let shared = 0;
+      world.valkey.snapshot = async function* (instance, task, signal, onSource) {
+        busy.push(task.shard);
+        most = Math.max(most, busy.length);
+        shared = Math.max(shared, busy.filter((n) => shards[n]?.host === shards[task.shard]?.host).length);
+        try {
+          await new Promise(setImmediate);
+          if (refused.includes(task.shard)) throw new StatusError("PERMISSION_DENIED", "the ACL lacks +psync");
+          yield* snapshot(instance, task, signal, onSource);
+        } finally {
+          busy.splice(busy.indexOf(task.shard), 1);
+        }
+      };
+      const { exitCode, stdout } = await valkeepOn(world, "instances check orders --json");
+      const { state, message } = JSON.parse(stdout).find(({ name }: { name: string }) => name === "snapshot");
+      return { exitCode, told: `${state} ${message}`, most, shared };
+    }
+
+    it("tries every shard", async () => {
+      expect(await snapshots([])).toMatchObject({
+        exitCode: 0,
+        told: "ok by replication: 3 of 3 shards give one; each was broken off at its first bytes",
+      });
+    });
+
+    it("names the shards that fail", async () => {
+      expect(await snapshots([2])).toMatchObject({
+        exitCode: 1,
+        told: "failed shard 2, slots 10923-16383: the ACL lacks +psync",
+      });
+    });
+
+    const many = Array.from({ length: 12 }, (_, n) => ({ slots: `${n}-${n}`, node: `n-${n}`, host: `h-${n >> 1}` }));
+
+    it("counts the shards that fail beyond the third", async () => {
+      const { told } = await snapshots([1, 3, 5, 7, 9], many);
+      expect(told).toMatch(
+        /^failed shard 1, .*; shard 3, .*; shard 5, slots 5-5: the ACL lacks \+psync; 2 more shards fail$/,
+      );
+    });
+
+    it("tries as many at once as a backup would take, and never two on one host", async () => {
+      const { most, shared } = await snapshots([], many, { maxParallelShards: 4 });
+      expect([most, shared]).toEqual([4, 1]);
+    });
+  });
+
   it("takes no snapshot by way of the volume: a BGSAVE that fails has the server refuse writes", async () => {
     await register({ snapshotMethod: "VOLUME", dataDirectory: "/mnt/orders" });
     world.valkey.start(endpoint);

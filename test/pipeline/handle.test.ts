@@ -246,6 +246,23 @@ describe("a delivery", () => {
     });
   });
 
+  it("that is not done within 540 s fails with what its step adds to that, and with nothing else that it throws", async () => {
+    for (const [code, expected] of [
+      ["DEADLINE_EXCEEDED", /it would start over; take less$/],
+      ["UNAVAILABLE", /it would start over$/],
+    ] as const) {
+      const { ports, clock, deliver } = setUp();
+      const first = deliver(async (_work, _ports, signal) => {
+        await clock.sleep(900_000, signal).catch((cause) => {
+          throw new StatusError(code, `${cause.message}; take less`, { cause });
+        });
+      });
+      expect(await settled(first, clock)).toBe("done");
+      expect((await operations(ports))[0]?.error).toMatchObject({ code: "DEADLINE_EXCEEDED" });
+      expect((await operations(ports))[0]?.error?.message).toMatch(expected);
+    }
+  });
+
   it("that is not done within 540 s comes again, where its step goes on from where it was", async () => {
     const { ports, clock } = setUp();
     const steps = [

@@ -6,6 +6,7 @@ import { slotCount } from "../../shared/backup/slots.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { ShardTask } from "../../shared/pipeline/ports.ts";
 import { writeRdb } from "../../shared/rdb/writer.ts";
+import { change } from "./change.ts";
 import { objectsOf } from "./objects.ts";
 import { fill, register } from "./registered.ts";
 import { operationsOf } from "./requested.ts";
@@ -111,6 +112,18 @@ describe("a backup of several shards", () => {
     expect((await stored())?.state).toBe("ACTIVE");
   });
 
+  it("says what to do where a shard takes longer than a delivery", async () => {
+    await cluster(1, 1);
+    meddle({ before: (_task, signal) => world.clock.sleep(600_000, signal) });
+    const { error } = await take();
+    expect(error).toEqual({
+      code: "DEADLINE_EXCEEDED",
+      message: expect.stringMatching(
+        /not done within 540 s: .*; a scan goes on where it was: valkeep instances update orders --snapshot-method=scan$/,
+      ),
+    });
+  });
+
   it("keeps with each file when and of whom it was taken, and which slots it holds", async () => {
     await take();
     const [file] = (await stored())?.backupFiles ?? [];
@@ -133,6 +146,46 @@ describe("a backup of several shards", () => {
     let text = "";
     for await (const chunk of world.ports.objects.read(manifest)) text += Buffer.from(chunk).toString();
     expect(JSON.parse(text)).toMatchObject({ consistency: "PER_SHARD", backupFiles: { length: 5 } });
+  });
+});
+
+it("the instance is described once for a lane that is scanned, however many shards that has", async () => {
+  await cluster(4, 1);
+  await change<Instance>(world, "instances/orders", { snapshotMethod: "SCAN" });
+  const { describe: ask } = world.valkey;
+  let count = 0;
+  world.valkey.describe = async (...args) => {
+    count++;
+    return await ask(...args);
+  };
+  expect((await take()).error).toBeUndefined();
+  expect((await stored())?.backupFiles).toHaveLength(4);
+  expect(count).toBe(2); // the plan's, and the lane's
+});
+
+describe("the instance of a cluster that was registered without its counts", () => {
+  const counts = async () => {
+    const doc = await world.ports.store.get<Instance>("instances/orders");
+    return [doc?.data.shardCount, doc?.data.replicaCount, doc?.updateTime];
+  };
+
+  it("has those that its first backup found, and is not written by the next one", async () => {
+    Object.assign(world.valkey.servers.get("127.0.0.1:7001") ?? {}, { answers: { mode: "CLUSTER", replicaCount: 2 } });
+    expect((await counts()).slice(0, 2)).toEqual([1, 0]);
+    expect((await take()).error).toBeUndefined();
+    const [shardCount, replicaCount, updateTime] = await counts();
+    expect([shardCount, replicaCount]).toEqual([5, 2]);
+    await world.clock.advance(1_000);
+    await world.events.publish({ type: "backup.v1.requested", data: { instance: "orders" }, attributes: {} });
+    await world.settle();
+    expect(await operationsOf(world, "backup")).toMatchObject([{ done: true }, { done: true }]);
+    expect(await counts()).toEqual([5, 2, updateTime]);
+  });
+
+  it("keeps the replicas that it was registered with while some are away", async () => {
+    await change<Instance>(world, "instances/orders", { replicaCount: 2 });
+    await take();
+    expect((await counts()).slice(0, 2)).toEqual([5, 2]);
   });
 });
 

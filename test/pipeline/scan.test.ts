@@ -60,6 +60,31 @@ it("a server that gives snapshots is scanned where that was asked for", async ()
   expect(await take("SCAN")).toMatchObject({ state: "ACTIVE", consistency: "FUZZY" });
 });
 
+describe("a shard of a large cluster", () => {
+  /** The segments that a server of 3 GB is scanned in, as it is or as one of so many shards. */
+  async function segmentsOf(shards: number): Promise<number> {
+    const shard = { endpoint: "127.0.0.1:7001", node: "a", runId: "run", databases: {}, expiredKeys: 0 };
+    const list = Array.from({ length: shards }, () => shard);
+    server.answers = { usedMemoryBytes: 3e9, ...(shards > 1 && { shards: list }) };
+    const { create } = world.ports.objects;
+    let segmentCount = 0;
+    world.ports.objects.create = async (bucket, object, ...rest) => {
+      if (object.includes(".segments/")) segmentCount++;
+      return await create(bucket, object, ...rest);
+    };
+    expect(await take()).toMatchObject({ state: "ACTIVE", consistency: "FUZZY" });
+    return segmentCount;
+  }
+
+  it("is scanned at once where its share fits a delivery, though the whole would not", async () => {
+    expect(await segmentsOf(3)).toBe(0);
+  });
+
+  it("is scanned in segments where its share does not fit", async () => {
+    expect(await segmentsOf(1)).toBe(1);
+  });
+});
+
 describe("a scan that does not fit one delivery", () => {
   beforeEach(() => {
     Object.assign(server, { keysOfScan: 10, answers: large });

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Instance } from "../../shared/backup/backup.ts";
+import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import { later, timeOf } from "../../shared/backup/duration.ts";
 import {
   clearedLife,
@@ -13,7 +13,8 @@ import {
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation, Task } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
-import type { MemoryServer } from "../../shared/memory/valkey.ts";
+import { encodeText } from "../../shared/memory/replay.ts";
+import { keyName, type MemoryServer } from "../../shared/memory/valkey.ts";
 import { newOperation } from "../../shared/pipeline/identity.ts";
 import type { Query } from "../../shared/pipeline/ports.ts";
 import { record } from "../../shared/pipeline/record.ts";
@@ -61,6 +62,15 @@ const protect = (protection: object) => async () => {
 };
 const reconcile = () => ask(world, "instance.v1.changed");
 
+/** A backup of the server with so many keys. */
+async function backupOf(keys: number): Promise<void> {
+  server.shards = [new Map(Array.from({ length: keys }, (_, n) => [keyName(0, `key:${n}`), string]))];
+  await world.clock.advance(1_000);
+  await ask(world, "backup.v1.requested");
+}
+
+const string = { type: 0, expireTimeMs: -1, value: encodeText("x") };
+
 const inspected = (told: MemoryServer["inspected"]) => async () => {
   server.inspected = told;
 };
@@ -72,6 +82,16 @@ const troubles: Trouble[] = [
     severity: "CRITICAL",
     cause: () => change<Instance>(world, orders, { backupObjective: 0 }).then(() => world.clock.advance(2_000)),
     mend: () => change<Instance>(world, orders, { backupObjective: 86_400 }),
+  },
+  {
+    kind: "backup-shrunken",
+    resource: orders,
+    severity: "CRITICAL",
+    cause: async () => {
+      await backupOf(3);
+      await backupOf(0);
+    },
+    mend: () => backupOf(2),
   },
   {
     kind: "instance-unreachable",
@@ -480,7 +500,47 @@ describe("rounds that never come to their end", () => {
   });
 });
 
-it("an instance in order costs one backup read, however many there are", async () => {
+describe("a shrunken backup", () => {
+  const hourly = async (keys: number, hours: number) => {
+    for (let n = 0; n < hours; n++) {
+      await world.clock.advance(hour);
+      await backupOf(keys);
+    }
+  };
+
+  it("stays a finding for 20 hours though the next ones are as small, then they are in line", async () => {
+    await hourly(3, 2);
+    await hourly(0, 20);
+    await world.look();
+    const [found] = await open(world);
+    expect(found).toMatchObject({ kind: "backup-shrunken", severity: "CRITICAL" });
+    expect(found?.message).toMatch(/: 0 keys instead of 3$/);
+    await hourly(0, 1);
+    await world.look();
+    expect(await openKinds(world)).toEqual([]);
+  });
+
+  it("is not compared with one of an instance that had the same name, nor with one that is deleted", async () => {
+    await backupOf(3);
+    const [former] = await world.ports.store.query<Backup>({
+      collection: "backupCollections/orders/backups",
+      orderBy: { field: "createTime", direction: "desc" },
+      limit: 1,
+    });
+    await change<Backup>(world, former?.path ?? "", { instanceUid: "another" });
+    await backupOf(0);
+    await world.look();
+    expect(await openKinds(world)).toEqual([]);
+    await change<Backup>(world, former?.path ?? "", { instanceUid: former?.data.instanceUid ?? "" });
+    await world.look();
+    expect(await openKinds(world)).toEqual([`backup-shrunken ${orders}`]);
+    await change<Backup>(world, former?.path ?? "", { state: "DELETING" });
+    await world.look();
+    expect(await openKinds(world)).toEqual([]);
+  });
+});
+
+it("an instance in order costs two backup reads, however many there are", async () => {
   for (let n = 0; n < 5; n++) {
     await world.clock.advance(60_000);
     await ask(world, "backup.v1.requested");
@@ -493,7 +553,7 @@ it("an instance in order costs one backup read, however many there are", async (
     return found;
   };
   await world.look();
-  expect(count).toBe(1);
+  expect(count).toBe(2);
 });
 
 describe("an Operation", () => {

@@ -7,6 +7,7 @@ import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { gapIn } from "../../shared/backup/slots.ts";
 import { records } from "../../shared/rdb/records.ts";
+import { valkeep } from "../cli/terminal.ts";
 import { type Cluster, startCluster } from "../fixture/cluster.ts";
 import { until } from "../fixture/until.ts";
 import { send } from "../valkey/client.ts";
@@ -109,6 +110,18 @@ async function nodesOf(shard: number): Promise<(ValkeyServer | undefined)[]> {
   const { primary, replicas } = await rolesOf(shard);
   return [primary, ...replicas];
 }
+
+it("can be checked: every shard's snapshot begins, and none goes on behind it", { timeout: 60_000 }, async () => {
+  const { stdout } = await valkeep("instances check orders --json", { ports: stage.ports });
+  expect(JSON.parse(stdout).find(({ name }: { name: string }) => name === "snapshot")).toEqual({
+    name: "snapshot",
+    state: "ok",
+    message: "by replication: 3 of 3 shards give one; each was broken off at its first bytes",
+  });
+  const isQuiet = async ({ endpoint }: ValkeyServer) =>
+    String(await send(endpoint, ["INFO", "persistence"])).includes("rdb_bgsave_in_progress:0");
+  await until(async () => (await Promise.all(cluster.nodes.map(isQuiet))).every(Boolean), "the end of all forks", 20);
+});
 
 it("a backup under write load is complete, of the replicas, and says that its shards are not of one instant", async () => {
   const { error } = await stage.done("backup.v1.requested", { instance: "orders", backupId: "calm" });

@@ -182,6 +182,20 @@ const troubles: Trouble[] = [
     () => change<Instance>(orders, { backupObjective: 86_400 }),
   ],
   [
+    "backup-shrunken",
+    orders,
+    async () => {
+      await send(server.endpoint, ["SET", "key", "value"]);
+      await stage.done("backup.v1.requested", { instance: "orders" });
+      await send(server.endpoint, ["DEL", "key"]);
+      await stage.done("backup.v1.requested", { instance: "orders" });
+    },
+    async () => {
+      await send(server.endpoint, ["SET", "key", "value"]);
+      await stage.done("backup.v1.requested", { instance: "orders" });
+    },
+  ],
+  [
     "operation-stuck",
     "operations/sweep-1",
     async () => {

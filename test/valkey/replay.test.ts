@@ -229,6 +229,23 @@ describe.each(["redis-7.0", "8.0", "8.1", "9.1"] as const)("a replay into %s", (
     expect([isSuspended, String(await send(server.endpoint, ["SELECT", 1], ["GET", "n"]))]).toEqual([suspends, "1"]);
   });
 
+  it("says so where the target suspends expiry and no longer lets it be resumed, and only there", async () => {
+    const able = { ...instance, authUser: "able", authSecret: "secret:pass" };
+    await send(server.endpoint, ["ACL", "SETUSER", "able", "reset", "on", ">pass", "~*", "+@all"]);
+    await valkey.beginReplay(able, options, calm());
+    await send(server.endpoint, ["ACL", "SETUSER", "able", "-config|set"]);
+    const ending = valkey.endReplay(able, options, calm());
+    if (suspends)
+      await expect(ending).rejects.toMatchObject({
+        code: "PERMISSION_DENIED",
+        message: expect.stringMatching(/lets no key expire.* user able .*: CONFIG SET import-mode no there/),
+      });
+    else await ending;
+    expect(await text(server.endpoint, "DBSIZE")).toBe("0");
+    if (suspends) await send(server.endpoint, ["CONFIG", "SET", "import-mode", "no"]);
+    await valkey.endReplay(able, options, calm());
+  });
+
   if (suspends)
     it("ends where expiry is no longer suspended, as after a restart, if that matters", async () => {
       await valkey.beginReplay(instance, options, calm());

@@ -64,6 +64,14 @@ async function repeats(server: ValkeyServer, prefix: string, scan: Scan): Promis
 }
 
 describe.each(["8.0", "8.1", "9.1", "redis-7.0"] as const)("a scan of %s", (version) => {
+  it("holds every key of a keyspace that is larger than what is remembered", { timeout: 30_000 }, async () => {
+    const server = await start(version);
+    await send(server.endpoint, ["DEBUG", "POPULATE", 280_000, "key", 1]);
+    expect((await recordsOf(await scanOf(instanceAt(server.endpoint)))).size).toBe(280_000);
+    const calls = /cmdstat_scan:calls=(\d+)/.exec(String(await send(server.endpoint, ["INFO", "commandstats"])))?.[1];
+    expect(Number(calls)).toBeGreaterThan(300); // some of them went between two probes
+  });
+
   it("takes expiry and value of a key from the same moment, whatever is written between the two questions", async () => {
     const server = await start(version);
     await send(server.endpoint, ["SET", "pair", "1", "PXAT", farFuture + 1]);

@@ -20,16 +20,24 @@ interface Outcome {
   isRefused: boolean;
 }
 
-/** Walks through the table to its end, and lets something happen before each call. */
-function walked(table: ScannedTable, capacity: number, between: (call: number) => void): Outcome {
+/** Walks through the table to its end, and lets something happen before each call, and as each ends. */
+function walked(
+  table: ScannedTable,
+  capacity: number,
+  between: (call: number) => void,
+  within: (call: number) => void = () => undefined,
+): Outcome {
   const recent = new RecentKeys(secret, capacity);
   const walk = new Walk("0", false, recent);
   const outcome: Outcome = { named: [], answered: 0, isRefused: false };
   let cursor = 0n;
   for (let call = 0; !walk.isOver; call++) {
     between(call);
+    const probe = () => (recent.horizon > 0n ? [table.scan(0n, 1).cursor] : []);
+    const before = probe();
     const found = table.scan(cursor, countOfCall);
-    const reply = replyOf(found, recent.horizon > 0n ? table.scan(0n, 1).cursor : undefined);
+    within(call);
+    const reply = replyOf(found, [...before, ...probe()]);
     outcome.answered += found.keys.length;
     cursor = found.cursor;
     try {
@@ -42,10 +50,10 @@ function walked(table: ScannedTable, capacity: number, between: (call: number) =
   return outcome;
 }
 
-function replyOf({ cursor, keys }: { cursor: bigint; keys: string[] }, probed: bigint | undefined): ScanReply {
-  const reply = new ScanReply(probed !== undefined);
+function replyOf({ cursor, keys }: { cursor: bigint; keys: string[] }, probed: readonly bigint[] = []): ScanReply {
+  const reply = new ScanReply(probed.length > 0);
   reply.cursor = String(cursor);
-  if (probed !== undefined) reply.probed = String(probed);
+  reply.probed.push(...probed.map(String));
   for (const key of keys) {
     reply.keys.append(Buffer.from(key), 0, key.length);
     reply.keys.close();
@@ -88,9 +96,14 @@ describe("a walk", () => {
           const table = new ScannedTable(exponent);
           const stable = named(stableCount);
           for (const name of stable) table.insert(name);
-          const outcome = walked(table, capacity, (call) => {
-            for (const one of story[call] ?? []) apply(table, one);
-          });
+          const outcome = walked(
+            table,
+            capacity,
+            (call) => {
+              for (const one of story[call] ?? []) apply(table, one);
+            },
+            (call) => table.rehash(story[call]?.length ?? 0),
+          );
           const distinct = new Set(outcome.named);
           expect(distinct.size).toBe(outcome.named.length);
           if (!outcome.isRefused) expect(stable.filter((name) => !distinct.has(name))).toEqual([]);
@@ -134,13 +147,34 @@ describe("a walk", () => {
     expect(outcome.isRefused).toBe(true);
   });
 
+  it("is refused, too, when the table grows again by the end of the call that names forgotten keys", () => {
+    const table = new ScannedTable(10);
+    for (const name of named(700)) table.insert(name);
+    const outcome = walked(
+      table,
+      32,
+      (call) => {
+        if (call !== 100) return;
+        table.beginResize(2);
+        table.rehash(1_024);
+        table.beginResize(10);
+      },
+      (call) => {
+        // Keys that have expired go with the call, and each takes the table a step on.
+        if (call === 100) table.rehash(4);
+      },
+    );
+    expect(new Set(outcome.named).size).toBe(outcome.named.length);
+    expect(outcome.isRefused).toBe(true);
+  });
+
   it("forgets a slot of a cluster with the next one, and knows a key again that a slot's table names twice", () => {
     const recent = new RecentKeys(secret);
     const walk = new Walk("0", true, recent);
     const [first, second] = ["{a}", "{b}"].sort((one, other) => slotOf(Buffer.from(one)) - slotOf(Buffer.from(other)));
     const cursorIn = (slot: string | undefined, cursor: bigint) =>
       (cursor << 14n) | BigInt(slotOf(Buffer.from(slot ?? "")));
-    const take = (cursor: bigint, ...keys: string[]) => namesOf(walk.take(replyOf({ cursor, keys }, undefined)).keys);
+    const take = (cursor: bigint, ...keys: string[]) => namesOf(walk.take(replyOf({ cursor, keys })).keys);
     expect(take(cursorIn(first, 4n), `${first}1`, `${first}2`)).toEqual([`${first}1`, `${first}2`]);
     expect(take(cursorIn(second, 1n), `${first}2`, `${first}3`, `${second}1`)).toEqual([`${first}3`, `${second}1`]);
     expect(take(0n, `${second}1`, `${second}2`)).toEqual([`${second}2`]);
@@ -152,7 +186,7 @@ describe("a walk", () => {
     ["goes back", "1"],
   ])("refuses a server whose cursor %s", (_what, cursor) => {
     const walk = new Walk("3", false, new RecentKeys(secret));
-    const reply = replyOf({ cursor: 0n, keys: [] }, undefined);
+    const reply = replyOf({ cursor: 0n, keys: [] });
     reply.cursor = cursor;
     expect(() => walk.take(reply)).toThrow(expect.objectContaining({ code: "UNIMPLEMENTED" }));
   });

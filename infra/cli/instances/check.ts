@@ -1,12 +1,13 @@
 import type { Instance } from "../../../shared/backup/backup.ts";
 import { instanceName } from "../../../shared/backup/name.ts";
-import { asStatusError, ReplicationRefused, StatusError } from "../../../shared/error.ts";
-import type { Server, Valkey } from "../../../shared/pipeline/ports.ts";
+import { asStatusError, StatusError } from "../../../shared/error.ts";
+import type { Server } from "../../../shared/pipeline/ports.ts";
 import { command } from "../command.ts";
 import { readInstanceId } from "../names.ts";
 import type { Connection } from "../session.ts";
 import { table } from "../table.ts";
 import type { Denied } from "./permissions.ts";
+import { tryShards } from "./snapshot-trial.ts";
 import type { VolumeFound } from "./volume.ts";
 
 /** What was tried, and what came of it. `note`: it concerns restores into the instance, not its backups. */
@@ -56,7 +57,7 @@ async function probe(
       async () =>
         instance.snapshotMethod === "VOLUME"
           ? volumeText(instance, await lookAtVolume(instance, signal))
-          : ok(await beginsByMethod(instance, valkey, signal)),
+          : ok(await tryShards(instance, valkey, signal)),
     ],
     ["restore", async () => rightsText(await deniedToRestore(instance, signal))],
   ];
@@ -97,25 +98,6 @@ function stageOf(code: StatusError["code"], message: string): (typeof stages)[nu
   if (code === "PERMISSION_DENIED") return "acl";
   if (code === "UNAUTHENTICATED") return "password";
   return /TLS|certificate/.test(message) ? "tls" : "endpoint";
-}
-
-/** By which method a snapshot begins, as a backup would choose it. */
-async function beginsByMethod(instance: Instance, valkey: Valkey, signal: AbortSignal): Promise<string> {
-  const task = { shard: 0 };
-  const byScan = () => begins(valkey.scan(instance, task, { isTimeUp: () => false, onEnd: () => undefined }, signal));
-  if (instance.snapshotMethod === "SCAN") return `by SCAN, as registered, FUZZY: ${await byScan()}`;
-  try {
-    return `by replication: ${await begins(valkey.snapshot(instance, task, signal))}`;
-  } catch (error) {
-    if (!(error instanceof ReplicationRefused) || instance.snapshotMethod !== undefined) throw error;
-    return `by SCAN, as replication is refused, FUZZY: ${await byScan()}`;
-  }
-}
-
-/** Whether anything comes; no more is taken of it. */
-async function begins(stream: AsyncIterable<Uint8Array>): Promise<string> {
-  for await (const _ of stream) return "it gives one; it was broken off at its first bytes";
-  throw new StatusError("UNAVAILABLE", "the snapshot ended before it began");
 }
 
 /** Nothing is saved for this: a BGSAVE that fails has the server refuse writes. */

@@ -44,13 +44,25 @@ export async function beginReplay(address: Address, replayer: Replayer, signal: 
   });
 }
 
-/** Takes the mark away, and lets keys expire again. */
+/** Takes the mark away, and lets keys expire again. PERMISSION_DENIED: they do not, and nobody lets us change that. */
 export async function endReplay(address: Address, replayer: Replayer, signal: AbortSignal): Promise<void> {
   await withReplayLink(address, replayer, signal, async (link) => {
-    await ifAllowed(link.ask("CONFIG", "SET", "import-mode", "no"));
+    const isRefused = (await ifAllowed(link.ask("CONFIG", "SET", "import-mode", "no"))) === undefined;
     await link.ask("DEL", markKey(replayer.operation));
+    if (isRefused && (await suspendsExpiry(link))) throw stillSuspended(address);
   });
 }
+
+/** Only a server that suspends expiry takes a source of imports; where that is refused, too, it cannot be told. */
+const suspendsExpiry = async (link: Link): Promise<boolean> =>
+  (await ifAllowed(link.ask("CLIENT", "IMPORT-SOURCE", "ON"))) !== undefined;
+
+const stillSuspended = ({ endpoint, user }: Address): StatusError =>
+  new StatusError(
+    "PERMISSION_DENIED",
+    `${endpoint} lets no key expire, as the replay of an AOF wants it, and the ACL of user ${user} no longer lets us end that: ` +
+      "CONFIG SET import-mode no there, and grant +config|set",
+  );
 
 /** How far the replay has come; `undefined`: there is no mark. */
 export async function replayMark(

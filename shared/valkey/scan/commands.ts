@@ -37,11 +37,11 @@ function putKey(buffer: Buffer, start: number, keys: KeyBatch, index: number): n
   return at;
 }
 
-/** A call of SCAN; with `probe` in one transaction with another that begins at that cursor and asks for one key. */
+/** A call of SCAN; with `probe` in one transaction between two others that begin at that cursor and ask for one key. */
 export function scanCommands(cursor: string, count: number, probe: string | undefined): Buffer {
   const scan = (from: string, keys: number) => words("SCAN", from, "COUNT", String(keys));
   if (probe === undefined) return scan(cursor, count);
-  return Buffer.concat([begin, scan(cursor, count), scan(probe, 1), end]);
+  return Buffer.concat([begin, scan(probe, 1), scan(cursor, count), scan(probe, 1), end]);
 }
 
 function words(...all: string[]): Buffer {

@@ -42,7 +42,9 @@ interface Group {
  * nothing is ever forgotten.
  *
  * How large the table is, no server tells. But a call that begins at the beginning of the table and asks for one key ends
- * at a multiple of 2^(64-n) (see `exponentAt`): sent in one transaction with the call proper, it tells a lower bound of n.
+ * at a multiple of 2^(64-n) (see `exponentAt`): sent in one transaction with the call proper, it tells a lower bound of n. It is
+ * sent twice: keys that have expired go with the call, and by that a growth may come to its end, or the table begin to shrink.
+ * Nothing is added meanwhile, so no growth begins: the smaller bound of before and after holds for all that lies between.
  */
 export class RecentKeys {
   readonly #key: FingerprintKey;

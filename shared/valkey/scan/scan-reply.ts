@@ -1,28 +1,34 @@
 import { Expected } from "./expected.ts";
 import { KeyBatch } from "./key-batch.ts";
 
-/** What a call of SCAN is answered with, or, where it was sent with a probe, both calls. */
+/** What a call of SCAN is answered with, or, where it was sent between two probes, all three. */
 export class ScanReply extends Expected {
   readonly command = "SCAN";
   readonly keys = new KeyBatch();
   /** The cursor to go on with. */
   cursor = "";
-  /** Where the probe's call ended; empty without one. */
-  probed = "";
-  readonly #hasProbe: boolean;
+  /** Where the probes ended, before the call and after it; none without them. */
+  readonly probed: string[] = [];
+  /** Replies that are still to come: a probe is every one but the second of three. */
+  #left: number;
+  readonly #hasProbes: boolean;
   #awaits: "transaction" | "pair" | "cursor" | "keys" = "pair";
-  #isProbe = false;
   #text = "";
   #keysLeft = 0;
 
-  constructor(hasProbe: boolean) {
+  constructor(hasProbes: boolean) {
     super();
-    this.#hasProbe = hasProbe;
-    if (hasProbe) this.#awaits = "transaction";
+    this.#left = hasProbes ? 3 : 1;
+    this.#hasProbes = hasProbes;
+    if (hasProbes) this.#awaits = "transaction";
+  }
+
+  get #isProbe(): boolean {
+    return this.#hasProbes && this.#left !== 2;
   }
 
   override array(length: number): void {
-    if (this.#awaits === "transaction" && length === 2) this.#awaits = "pair";
+    if (this.#awaits === "transaction" && length === 3) this.#awaits = "pair";
     else if (this.#awaits === "pair" && length === 2) this.#awaits = "cursor";
     else if (this.#awaits === "keys") {
       this.#keysLeft = length;
@@ -41,7 +47,7 @@ export class ScanReply extends Expected {
 
   override bulkEnd(): void {
     if (this.#awaits === "cursor") {
-      if (this.#isProbe) this.probed = this.#text;
+      if (this.#isProbe) this.probed.push(this.#text);
       else this.cursor = this.#text;
       this.#text = "";
       this.#awaits = "keys";
@@ -54,8 +60,8 @@ export class ScanReply extends Expected {
 
   #endIfDone(): void {
     if (this.#keysLeft > 0) return;
-    this.isDone = this.#isProbe || !this.#hasProbe;
-    this.#isProbe = true;
+    this.#left--;
+    this.isDone = this.#left === 0;
     this.#awaits = "pair";
   }
 }

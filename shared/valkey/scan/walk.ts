@@ -36,9 +36,9 @@ export class Walk {
   /** The next call. The one before must have been taken. */
   call(): { commands: Uint8Array; reply: ScanReply } {
     // As long as nothing is forgotten it does not matter how large the table is.
-    const hasProbe = this.#recent.horizon > 0n;
-    const probe = hasProbe ? firstCursor(this.#begin.slot) : undefined;
-    return { commands: scanCommands(this.#cursor, keysOfCall, probe), reply: new ScanReply(hasProbe) };
+    const hasProbes = this.#recent.horizon > 0n;
+    const probe = hasProbes ? firstCursor(this.#begin.slot) : undefined;
+    return { commands: scanCommands(this.#cursor, keysOfCall, probe), reply: new ScanReply(hasProbes) };
   }
 
   /** What the call has named that is new. ABORTED: see `RecentKeys.assertKnown`. */
@@ -57,13 +57,13 @@ export class Walk {
     return positionOf(this.#cursor, this.#hasTablePerSlot);
   }
 
-  #sift(keys: KeyBatch, begin: Position, probed: string): boolean[] {
+  #sift(keys: KeyBatch, begin: Position, probed: readonly string[]): boolean[] {
     if (keys.count > 0) this.#assertKnown(begin, probed);
     return this.#recent.sift(keys);
   }
 
   /** Of a call that crosses into another slot, only keys of the first one can be repetitions, and of the last one can be repeated. */
-  #siftSlots(keys: KeyBatch, begin: Position, end: Position, probed: string): boolean[] {
+  #siftSlots(keys: KeyBatch, begin: Position, end: Position, probed: readonly string[]): boolean[] {
     const slots = keys.slots();
     if (slots.some((slot) => slot < begin.slot || (slot > end.slot && !this.#isOver))) throw notRising();
     if (slots.includes(begin.slot)) this.#assertKnown(begin, probed);
@@ -74,10 +74,13 @@ export class Walk {
     return isNew;
   }
 
-  #assertKnown({ slot, position }: Position, probed: string): void {
+  #assertKnown({ slot, position }: Position, probed: readonly string[]): void {
     if (this.#recent.horizon === 0n) return;
-    const bound = probed === "0" || probed === "" ? undefined : positionOf(probed, this.#hasTablePerSlot);
-    this.#recent.assertKnown(position, bound?.slot === slot ? exponentAt(bound.position) : 0);
+    const exponents = probed.map((cursor) => {
+      const bound = cursor === "0" ? undefined : positionOf(cursor, this.#hasTablePerSlot);
+      return bound?.slot === slot ? exponentAt(bound.position) : 0;
+    });
+    this.#recent.assertKnown(position, exponents.length === 0 ? 0 : Math.min(...exponents));
   }
 }
 
