@@ -59,7 +59,10 @@ export type SnapshotMethod = "REPLICATION" | "SCAN" | "VOLUME";
  */
 export type SourcePolicy = "PREFER_REPLICA" | "REPLICA_ONLY" | "PRIMARY";
 
-/** Who writes to an endpoint, whatever instances are registered there: only while it does. `endpoints/{HOST:PORT}` */
+/**
+ * Who writes to an endpoint, whatever instances are registered there, and to what answers there, whatever addresses lead to it: only
+ * while it does. `endpoints/{HOST:PORT}`, `servers/{id}`
+ */
 export interface Endpoint {
   name: string;
   /** Lock: the restore Operation. Void once that Operation is done. */

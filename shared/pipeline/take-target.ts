@@ -1,5 +1,5 @@
 import type { BackupCollection, Endpoint, Instance } from "../backup/backup.ts";
-import { collectionName, endpointName, parseInstanceName } from "../backup/name.ts";
+import { collectionName, endpointName, parseInstanceName, serverNames } from "../backup/name.ts";
 import { StatusError } from "../error.ts";
 import type { Change } from "./change.ts";
 import { lockedBy } from "./held.ts";
@@ -12,11 +12,23 @@ import { registered } from "./registered.ts";
  */
 export async function takeTarget(change: Change, instanceId: string): Promise<void> {
   const instance = await registered(change, instanceId);
-  const name = endpointName(instance.endpoint);
   await assertFree(change, instance);
   await assertNotRead(change, instance);
   change.put(instance.name, { ...instance, restoring: change.operation.name });
   change.hold({ kind: "lock", path: instance.name, field: "restoring" });
+  occupy(change, endpointName(instance.endpoint));
+}
+
+/**
+ * Takes for a restore, once its target has said what it is (`Server.ids`) and before anything is written, what answers there: other
+ * instances may lead to it by other addresses, such as other nodes of a cluster.
+ */
+export async function takeServer(change: Change, instance: string, ids: readonly string[]): Promise<void> {
+  await assertServerFree(change, instance, ids);
+  for (const name of serverNames(ids)) occupy(change, name);
+}
+
+function occupy(change: Change, name: string): void {
   change.put(name, { name, restoring: change.operation.name } satisfies Endpoint);
   change.hold({ kind: "endpoint", path: name });
 }
@@ -51,4 +63,22 @@ export async function assertFree(change: Change, instance: Instance): Promise<vo
 export async function writerOf(change: Change, { endpoint, restoring }: Instance): Promise<string | undefined> {
   const elsewhere = await change.read<Endpoint>(endpointName(endpoint));
   return (await lockedBy(restoring, change)) ?? (await lockedBy(elsewhere?.restoring, change));
+}
+
+/** FAILED_PRECONDITION while another restore writes to what answers at the instance's endpoint, by whatever address. Takes nothing. */
+export async function assertServerFree(change: Change, instance: string, ids: readonly string[]): Promise<void> {
+  const writer = await serverWriterOf(change, ids);
+  if (writer === undefined) return;
+  throw new StatusError(
+    "FAILED_PRECONDITION",
+    `${instance} is being restored by ${writer} under another address: one restore at a time; wait for it or cancel it`,
+  );
+}
+
+/** The live restore, other than this Operation, that writes to what is known by these ids. */
+export async function serverWriterOf(change: Change, ids: readonly string[]): Promise<string | undefined> {
+  let writer: string | undefined;
+  for (const name of serverNames(ids))
+    writer ??= await lockedBy((await change.read<Endpoint>(name))?.restoring, change);
+  return writer;
 }

@@ -107,7 +107,15 @@ describe("a cluster with replicas", () => {
       await send(endpoint, ["ACL", "SETUSER", "slotless", "on", ">x", "+@all", "-cluster|slots", "~*"]);
     const slotless = { ...instance, authUser: "slotless", authSecret: "secret:x" };
     const told = await valkey.describe(slotless, calm());
-    expect(told.shards).toEqual((await valkey.describe(instance, calm())).shards);
+    const { shards, ids } = await valkey.describe(instance, calm());
+    expect(told.shards).toEqual(shards);
+    expect(told.ids.toSorted()).toEqual(ids.toSorted());
+  });
+
+  it("is known by the nodes that have slot 0, whichever of its nodes is asked", async () => {
+    const ids = [await idOf(primaryOf(0)), await idOf(replicaOf(0))].sort();
+    for (const endpoint of [primaryOf(0), replicaOf(0), primaryOf(2), replicaOf(1)])
+      expect((await valkey.describe({ ...instance, endpoint }, calm())).ids.toSorted()).toEqual(ids);
   });
 
   it("is refused where its slots are not those of the plan", async () => {
