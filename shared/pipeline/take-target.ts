@@ -25,7 +25,27 @@ export async function takeTarget(change: Change, instanceId: string): Promise<vo
  */
 export async function takeServer(change: Change, instance: string, ids: readonly string[]): Promise<void> {
   await assertServerFree(change, instance, ids);
-  for (const name of serverNames(ids)) occupy(change, name);
+  for (const name of serverNames(ids)) {
+    for (const backup of (await change.read<Endpoint>(name))?.reading ?? [])
+      if ((await lockedBy(backup, change)) !== undefined) throw isRead(instance, `${backup} under another name`);
+    occupy(change, name);
+  }
+}
+
+/**
+ * Lets a backup read, once its instance has said what it is (`Server.ids`), what answers there. Nothing is taken, and the restore is
+ * answered, where one writes to it.
+ */
+export async function readServer(change: Change, ids: readonly string[]): Promise<string | undefined> {
+  const writer = await serverWriterOf(change, ids);
+  if (writer !== undefined) return writer;
+  const { name: own } = change.operation;
+  for (const name of serverNames(ids)) {
+    const others = (await change.read<Endpoint>(name))?.reading?.filter((reader) => reader !== own) ?? [];
+    change.put(name, { name, reading: [...others, own] } satisfies Endpoint);
+    change.hold({ kind: "server", path: name });
+  }
+  return undefined;
 }
 
 function occupy(change: Change, name: string): void {
@@ -41,13 +61,15 @@ async function assertNotRead(change: Change, { name }: Instance): Promise<void> 
   const collection = await change.read<BackupCollection>(collectionName(parseInstanceName(name)));
   if (collection === undefined) return;
   const reader = await lockedBy(collection.creating, change);
-  if (reader !== undefined)
-    throw new StatusError(
-      "FAILED_PRECONDITION",
-      `${name} is being backed up by ${reader}: it is restored once that is over; wait for it or cancel it`,
-    );
+  if (reader !== undefined) throw isRead(name, reader);
   change.put(collection.name, collection);
 }
+
+const isRead = (instance: string, reader: string): StatusError =>
+  new StatusError(
+    "FAILED_PRECONDITION",
+    `${instance} is being backed up by ${reader}: it is restored once that is over; wait for it or cancel it`,
+  );
 
 /** FAILED_PRECONDITION while another restore writes into the instance, or into its endpoint. Takes nothing. */
 export async function assertFree(change: Change, instance: Instance): Promise<void> {
@@ -71,12 +93,12 @@ export async function assertServerFree(change: Change, instance: string, ids: re
   if (writer === undefined) return;
   throw new StatusError(
     "FAILED_PRECONDITION",
-    `${instance} is being restored by ${writer} under another address: one restore at a time; wait for it or cancel it`,
+    `${instance} is being restored by ${writer} under another name: one restore at a time; wait for it or cancel it`,
   );
 }
 
 /** The live restore, other than this Operation, that writes to what is known by these ids. */
-export async function serverWriterOf(change: Change, ids: readonly string[]): Promise<string | undefined> {
+async function serverWriterOf(change: Change, ids: readonly string[]): Promise<string | undefined> {
   let writer: string | undefined;
   for (const name of serverNames(ids))
     writer ??= await lockedBy((await change.read<Endpoint>(name))?.restoring, change);

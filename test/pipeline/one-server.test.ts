@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Instance } from "../../shared/backup/backup.ts";
+import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import { backupName } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
@@ -46,7 +46,7 @@ const restore = async (instance: string): Promise<Operation | undefined> =>
 /** What an Operation of `twin` is told while another one writes to the server of `copy`. */
 const refusedBy = (writer: Operation | undefined) => ({
   code: "FAILED_PRECONDITION",
-  message: `instances/twin is being restored by ${writer?.name} under another address: one restore at a time; wait for it or cancel it`,
+  message: `instances/twin is being restored by ${writer?.name} under another name: one restore at a time; wait for it or cancel it`,
 });
 
 /** Everything that is taken for as long as somebody writes. */
@@ -70,7 +70,7 @@ describe("one server behind two addresses", () => {
     await world.settle();
     const errors = (await operationsOf(world, "restore")).map(({ error }) => error?.message);
     expect(errors.filter((message) => message === undefined)).toHaveLength(1);
-    expect(errors.find((message) => message !== undefined)).toMatch(/under another address/);
+    expect(errors.find((message) => message !== undefined)).toMatch(/under another name/);
     expect(taken()).toEqual([]);
   });
 
@@ -146,6 +146,63 @@ describe("one server behind two addresses", () => {
   it("is as free where its checks have refused a restore", async () => {
     fill(target, 1);
     expect((await restore("copy"))?.error?.message).toMatch(/holds/);
+    expect(taken()).toEqual([]);
+  });
+});
+
+describe("one server that is registered twice", () => {
+  const collections = async () => await world.ports.store.query<Backup>({ collection: "backups", group: true });
+  const backUp = async (instance: string): Promise<Operation | undefined> =>
+    await first("backup.v1.requested", { instance, backupId: "half" });
+
+  it.each([
+    ["with two addresses", twinEndpoint],
+    ["with one address", copyEndpoint],
+  ])("%s is not restored into while it is backed up by the other name", async (_, endpoint) => {
+    await change<Instance>(world, "instances/twin", { endpoint });
+    const reader = await backUp("copy");
+    expect(reader?.done).toBe(false);
+    expect((await restore("twin"))?.error).toEqual({
+      code: "FAILED_PRECONDITION",
+      message: `instances/twin is being backed up by ${reader?.name} under another name: it is restored once that is over; wait for it or cancel it`,
+    });
+    await endOperation(world.ports, reader?.name ?? "", new StatusError("CANCELLED", "by hand"), true);
+    expect(taken()).toEqual([]);
+    expect((await begun(world, "restore.v1.requested", { instance: "twin", backup: nightly })).error).toBeUndefined();
+  });
+
+  it("is not backed up while it is restored into by the other name, and no half of it becomes a backup", async () => {
+    const writer = await restore("copy");
+    expect((await backUp("twin"))?.error).toEqual({
+      code: "FAILED_PRECONDITION",
+      message: `instances/twin is being restored by ${writer?.name} under another name: ask again once that is over`,
+    });
+    await world.settle();
+    expect((await collections()).map(({ path }) => path)).toEqual([nightly]);
+    expect((await begun(world, "backup.v1.requested", { instance: "twin", backupId: "whole" })).error).toBeUndefined();
+    expect(taken()).toEqual([]);
+  });
+
+  it("is either backed up or restored into where both are asked for at the same moment", async () => {
+    const requests = {
+      "backup.v1.requested": { instance: "copy" },
+      "restore.v1.requested": { instance: "twin", backup: nightly },
+    };
+    for (const [type, data] of Object.entries(requests))
+      await world.events.publish({ type: type as EventType, data, attributes: {} });
+    await Promise.all(world.events.take().map((message) => world.deliver(message)));
+    const errors = (await operationsOf(world)).map(({ error }) => error?.message);
+    expect(errors.filter((message) => message?.includes("under another name"))).toHaveLength(1);
+  });
+
+  it("is backed up by both names at once", async () => {
+    const readers = [await backUp("copy"), await backUp("twin")];
+    expect(readers.map((reader) => reader?.error)).toEqual([undefined, undefined]);
+    await endOperation(world.ports, readers[0]?.name ?? "", new StatusError("CANCELLED", "by hand"), true);
+    expect((await restore("orders"))?.error?.message).toMatch(/holds 12 keys/);
+    expect((await restore("copy"))?.error?.message).toMatch(/backed up by .* under another name/);
+    await world.settle();
+    expect((await collections()).map(({ data }) => data.state)).toEqual(["ACTIVE", "ACTIVE"]);
     expect(taken()).toEqual([]);
   });
 });
