@@ -13,7 +13,7 @@ import { lockedBy } from "../shared/pipeline/held.ts";
 import type { Layout, Server } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { writerOf } from "../shared/pipeline/take-target.ts";
+import { readServer, writerOf } from "../shared/pipeline/take-target.ts";
 import { awaitTurn, occupied } from "../shared/pipeline/turn.ts";
 
 /** Admits or refuses a request for a backup, finds the shards, asks for lanes of them. */
@@ -80,6 +80,12 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     // A restore that was admitted at the same moment as this backup is found here, at the latest: nothing was read yet.
     const writer = await writerOf(change, instance);
     if (writer !== undefined) throw new StatusError("FAILED_PRECONDITION", restoredBy(instance, writer));
+    const otherWriter = await readServer(change, server.ids);
+    if (otherWriter !== undefined)
+      throw new StatusError(
+        "FAILED_PRECONDITION",
+        `${instance.name} is being restored by ${otherWriter} under another name: ask again once that is over`,
+      );
     const engineVersion = `${server.product} ${server.version}`;
     const shards = layout.shards.map(({ host: _, zone: _zone, ...plan }) => plan);
     change.put(name, { ...draft, shards, shardCount: shards.length, engineVersion, replicaCount: server.replicaCount });

@@ -9,7 +9,7 @@ import type { Change } from "../shared/pipeline/change.ts";
 import type { Ports, Replayer, ReplayLog, ReplayMark, Server } from "../shared/pipeline/ports.ts";
 import { Postponed } from "../shared/pipeline/postpone.ts";
 import { step, type Work } from "../shared/pipeline/step.ts";
-import { takeTarget } from "../shared/pipeline/take-target.ts";
+import { takeServer, takeTarget } from "../shared/pipeline/take-target.ts";
 import { beginParts } from "./after-parts.ts";
 
 /** When a target that is in use is looked at again, in seconds. */
@@ -27,8 +27,10 @@ export const replay = step<"replay.v1.requested", number>({
   goesOn: true,
   isUnattended: (request) => (request as Partial<ReplayWork["data"]>).phase === "ABANDON",
 
-  async admit({ data: { instance, phase } }, change) {
-    if (phase === "ABANDON") await takeOnceFree(change, instance);
+  async admit({ data: { instance, phase, operation } }, change) {
+    if (phase !== "ABANDON") return;
+    const abandoned = await change.read<Operation>(operation ?? change.operation.name);
+    await takeOnceFree(change, instance, abandoned?.plan?.target.runId ?? "");
   },
 
   async run(work, ports, signal) {
@@ -62,9 +64,10 @@ export const replay = step<"replay.v1.requested", number>({
  * Takes a target for as long as it takes to let its keys expire again. Where somebody else has begun to write there, who may have
  * suspended expiry for good reason, that waits.
  */
-async function takeOnceFree(change: Change, instance: string): Promise<void> {
+async function takeOnceFree(change: Change, instance: string, runId: string): Promise<void> {
   try {
     await takeTarget(change, parseInstanceName(instance));
+    await takeServer(change, instance, [runId]);
   } catch (error) {
     if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
     throw new Postponed(later(change.now, patience), asStatusError(error).message);

@@ -9,7 +9,7 @@ import { existing } from "../shared/pipeline/existing.ts";
 import type { Ports } from "../shared/pipeline/ports.ts";
 import { registered } from "../shared/pipeline/registered.ts";
 import { step } from "../shared/pipeline/step.ts";
-import { assertFree, takeTarget } from "../shared/pipeline/take-target.ts";
+import { assertFree, assertServerFree, takeServer, takeTarget } from "../shared/pipeline/take-target.ts";
 import { beginParts } from "./after-parts.ts";
 import { sourcesAt } from "./aof-source.ts";
 import { type Examined, examine, mostSeeds } from "./examine.ts";
@@ -105,10 +105,12 @@ export async function targetIn(operation: string, instanceId: string, store: Por
 async function conclude(
   change: Change,
   instanceId: string,
-  { checks, plan, seeds }: Examined,
+  { checks, plan, ids, seeds }: Examined,
   isDry: boolean,
 ): Promise<void> {
   const instance = instanceName(instanceId);
+  // Before the checks: the keys that are there may be those of the other restore.
+  await (isDry ? assertServerFree : takeServer)(change, instance, ids);
   const refusal = refusalOf(checks);
   change.operation.checks = checks;
   if (refusal !== undefined) {

@@ -16,7 +16,7 @@ import type { Objects, Ports } from "../../shared/pipeline/ports.ts";
 import { registered } from "../../shared/pipeline/registered.ts";
 import { step } from "../../shared/pipeline/step.ts";
 import { collect } from "../../shared/pipeline/stream.ts";
-import { assertFree, takeTarget } from "../../shared/pipeline/take-target.ts";
+import { assertFree, assertServerFree, takeServer, takeTarget } from "../../shared/pipeline/take-target.ts";
 import { RdbReader } from "../../shared/rdb/reader.ts";
 import { sourcesAt } from "../aof-source.ts";
 import { pin, targetIn } from "../restore.ts";
@@ -41,7 +41,7 @@ export const select = step<"selection.v1.requested", Selection>({
 
   async run(work, ports, signal) {
     const { data, operation } = work;
-    const { objects, store, settings } = ports;
+    const { objects, store, valkey, settings } = ports;
     const { instance, backup, gcsSourceUris = [], selection, database } = data;
     const stored = await objects.stat(settings.vaultBucket, selection);
     if (stored === undefined)
@@ -59,6 +59,7 @@ export const select = step<"selection.v1.requested", Selection>({
       );
     const files = found.map(({ file }) => file);
     const target = await targetIn(operation, instance, store);
+    const { ids } = await valkey.describe(target, signal);
     const cut: Selection["files"] = [];
     for (const file of files) cut.push(await dated(file, objects, signal));
     return {
@@ -66,14 +67,15 @@ export const select = step<"selection.v1.requested", Selection>({
       files: cut,
       pattern,
       database: database ?? onlyDatabase(files, target),
-      target: { uid: target.uid, endpoint: target.endpoint },
+      target: { uid: target.uid, endpoint: target.endpoint, ids },
       mark: firstMark,
       found: nothingFound,
       merged: nothingMerged,
     };
   },
 
-  async commit({ data: { instance } }, selection, change) {
+  async commit({ data: { instance, execute = false } }, selection, change) {
+    await (execute ? takeServer : assertServerFree)(change, instanceName(instance), selection.target.ids);
     change.operation.selection = selection;
     change.ask("matching.v1.requested", { instance: instanceName(instance), round: 0 }, 0);
   },

@@ -9,7 +9,7 @@ import { StatusError } from "../../shared/error.ts";
 import { idOf } from "../../shared/pipeline/change.ts";
 import type { Exchange, ExchangeOptions, ObjectInfo, Objects, Ports } from "../../shared/pipeline/ports.ts";
 import { step, type Work } from "../../shared/pipeline/step.ts";
-import { assertFree, takeTarget } from "../../shared/pipeline/take-target.ts";
+import { assertFree, assertServerFree, takeServer, takeTarget } from "../../shared/pipeline/take-target.ts";
 import { exchangesOf, foreseen, nothing, plus, type Undone } from "./reversal.ts";
 import { epochOf, type LiveTarget, liveTarget } from "./target.ts";
 import { readList, resultOf } from "./undo-file.ts";
@@ -38,7 +38,7 @@ export const undo = step<"undo.v1.requested", Round>({
     const asked = undoable(await change.read<Operation>(restore), restore, createTime);
     const { instance } = asked.request.data as EventMap["selection.v1.requested"];
     const found = await change.read<Instance>(instanceName(instance));
-    const { uid, endpoint } = asked.selection?.target ?? {};
+    const { uid, endpoint, ids = [] } = asked.selection?.target ?? {};
     if (found === undefined || found.uid !== uid || found.endpoint !== endpoint)
       throw new StatusError(
         "FAILED_PRECONDITION",
@@ -46,6 +46,7 @@ export const undo = step<"undo.v1.requested", Round>({
       );
     if (execute) await takeTarget(change, instance);
     else await assertFree(change, found);
+    await (execute ? takeServer : assertServerFree)(change, found.name, ids);
   },
 
   async run(work, ports, signal) {

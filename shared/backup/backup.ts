@@ -59,11 +59,16 @@ export type SnapshotMethod = "REPLICATION" | "SCAN" | "VOLUME";
  */
 export type SourcePolicy = "PREFER_REPLICA" | "REPLICA_ONLY" | "PRIMARY";
 
-/** Who writes to an endpoint, whatever instances are registered there: only while it does. `endpoints/{HOST:PORT}` */
+/**
+ * Who writes to an endpoint, whatever instances are registered there, or who writes to what answers there or backs it up, whatever
+ * addresses lead to it: only while it does. `endpoints/{HOST:PORT}`, `servers/{id}`
+ */
 export interface Endpoint {
   name: string;
   /** Lock: the restore Operation. Void once that Operation is done. */
-  restoring: string;
+  restoring?: string;
+  /** The backup Operations, of one instance each. Those that are done do not count. */
+  reading?: string[];
 }
 
 /** When backups are taken by themselves: at most one of the three is set; with none of them daily at 00:00 UTC. */

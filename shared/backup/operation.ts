@@ -84,12 +84,13 @@ export interface Progress {
 
 /**
  * What an Operation holds. `lock`: a field of a document names it. `pin`: a Backup's `pins` list names it.
- * `endpoint`: the document of an endpoint that it writes to. `draft`: a Backup in CREATING that is taken back, with its
- * objects, if the Operation fails. `replay`: an Instance that lets no key expire; if the Operation fails, that is put back.
+ * `endpoint`: the document of an endpoint, or of the server behind it, that it writes to. `server`: one that
+ * it reads. `draft`: a Backup in CREATING that is taken back, with its objects, if the Operation fails. `replay`: an Instance that lets no
+ * key expire; if the Operation fails, that is put back.
  */
 export type Hold =
   | { kind: "lock"; path: string; field: "creating" | "deleting" | "restoring" }
-  | { kind: "pin" | "endpoint" | "draft" | "replay"; path: string };
+  | { kind: "pin" | "endpoint" | "server" | "draft" | "replay"; path: string };
 
 /** One message of an Operation and its delivery. `operations/{id}/tasks/{taskId}` */
 export interface Task {

@@ -77,8 +77,8 @@ export interface Selection {
   files: SelectionFile[];
   pattern: { object: string; generation: string };
   database: number;
-  /** The target as it was registered: an undo goes nowhere else. */
-  target: { uid: string; endpoint: string };
+  /** The target as it was registered, as an undo goes nowhere else, and what it was known by: see `Server`. */
+  target: { uid: string; endpoint: string; ids: string[] };
   mark: SelectionMark;
   found: Found;
   merged: Merged;

@@ -17,6 +17,7 @@ export function described({ shards, functions, runId, answers }: MemoryServer): 
     version: "8.0.1",
     rdbVersion: 11,
     runId,
+    ids: [runId],
     mode: "CLUSTER_DISABLED",
     role: "PRIMARY",
     replicaCount: 0,

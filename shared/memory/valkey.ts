@@ -31,6 +31,8 @@ export interface MemoryServer {
 export interface MemoryValkey extends Valkey {
   /** Puts a deployment behind an endpoint, empty, with so many shards. */
   start(endpoint: string, shardCount?: number): MemoryServer;
+  /** Puts one behind a second endpoint. */
+  alias(endpoint: string, server: MemoryServer): void;
   /** The deployments, by endpoint. */
   readonly servers: ReadonlyMap<string, MemoryServer>;
   /** Nobody answers there from now on. */
@@ -40,6 +42,7 @@ export interface MemoryValkey extends Valkey {
 /** Valkey in memory. Its snapshots are real RDB files of version 11, in chunks of `chunkBytes`. */
 export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } = {}): MemoryValkey {
   const servers = new Map<string, MemoryServer>();
+  let startCount = 0;
   /** Who replays into a server, or is about to. */
   const replayers = new Map<MemoryServer, Set<{ isCut: boolean }>>();
 
@@ -75,7 +78,7 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
       const server = {
         shards,
         functions: new Set<string>(),
-        runId: `run-${servers.size + 1}`,
+        runId: `run-${++startCount}`,
         answers: {},
         inspected: {},
         sends: undefined,
@@ -86,6 +89,7 @@ export function createMemoryValkey({ chunkBytes = 64 }: { chunkBytes?: number } 
       servers.set(endpoint, server);
       return server;
     },
+    alias: (endpoint, server) => void servers.set(endpoint, server),
     stop: (endpoint) => void servers.delete(endpoint),
     describe: async (instance) => described(find(instance)),
     inspect: async (instance) => [inspection(instance.endpoint, find(instance))],

@@ -29,6 +29,12 @@ async function releaseOne(change: Change, hold: Hold, hasFailed: boolean): Promi
       if (held?.restoring === name) change.remove(hold.path);
       return;
     }
+    case "server": {
+      const held = await change.read<Endpoint>(hold.path);
+      if (!held?.reading?.includes(name)) return;
+      const reading = held.reading.filter((reader) => reader !== name);
+      return reading.length === 0 ? change.remove(hold.path) : change.put(hold.path, { ...held, reading });
+    }
     case "pin": {
       const backup = await change.read<Backup>(hold.path);
       if (!backup?.pins.includes(name)) return;

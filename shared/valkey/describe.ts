@@ -33,11 +33,13 @@ export function describe(address: Address, signal: AbortSignal): Promise<Server>
     const { product, version } = productOf(info);
     const maxMemoryPolicy = info.get("maxmemory_policy");
     const systemMemoryBytes = info.number("total_system_memory");
+    const runId = info.get("run_id") ?? "";
     return {
       product,
       version,
       rdbVersion: rdbVersionOf(product, version),
-      runId: info.get("run_id") ?? "",
+      runId,
+      ids: runId === "" ? [] : [runId],
       mode: info.get("cluster_enabled") === "1" ? "CLUSTER" : "CLUSTER_DISABLED",
       role: info.get("role") === "master" ? "PRIMARY" : "REPLICA",
       replicaCount: info.number("connected_slaves"),

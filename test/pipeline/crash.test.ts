@@ -125,7 +125,8 @@ async function expectRest(world: World, verb: Verb): Promise<void> {
   const ended = (await operationsOf(world, verb)).filter(({ requestId }) => requestId === "r1" || verb !== "schedule");
   expect(ended.map(({ done, error }) => ({ done, error }))).toEqual([{ done: true, error: undefined }]);
   expect(ended[0]?.holds).toEqual([]);
-  for (const collection of ["outbox", "endpoints"]) expect(await world.ports.store.query({ collection })).toEqual([]);
+  for (const collection of ["outbox", "endpoints", "servers"])
+    expect(await world.ports.store.query({ collection })).toEqual([]);
   const tasks = await world.ports.store.query<Task>({ collection: "tasks", group: true });
   expect(tasks.filter(({ data }) => !data.done)).toEqual([]);
 }

@@ -57,6 +57,19 @@ it.each([2, 3, 4])("restores the backup of three shards into a cluster of %i", {
   expect(await commonFingerprint(primariesOf(target))).toEqual(original);
 });
 
+it("lets one of two restores into a cluster that is registered by two of its nodes", { timeout: 120_000 }, async () => {
+  await using target = await startCluster({ version: "8.0", shards: 3 });
+  const ids = ["by-one", "by-another"];
+  for (const [n, id] of ids.entries()) await stage.register(id, target.nodes[n]?.endpoint ?? "", { mode: "cluster" });
+  const both = await Promise.all(ids.map((id) => restore(id, { allowShrink: true })));
+  const refused = both.filter(({ error }) => error !== undefined);
+  expect(refused.map(({ error }) => error?.code)).toEqual(["FAILED_PRECONDITION"]);
+  // Whoever looked late may have found the keys of the other.
+  expect(refused[0]?.error?.message).toMatch(/under another name|the target holds \d+ keys/);
+  expect(await commonFingerprint(primariesOf(target))).toEqual(original);
+  await assertAtRest(stage);
+});
+
 it("restores the backup of three shards into a single server", { timeout: 120_000 }, async () => {
   const target = await stage.valkey({ version: "8.0" });
   await stage.register("flat", target.endpoint);

@@ -210,7 +210,7 @@ export async function assertAtRest({ ports, operations }: Stage): Promise<void> 
     (await all<{ relayTime: string }>("outbox")).every(({ relayTime }) => relayTime >= soon);
   await until(isPublished, "an outbox without anything due", 90);
   expect((await all<Instance>("instances")).filter(({ restoring }) => restoring !== undefined)).toEqual([]);
-  expect(await all("endpoints")).toEqual([]);
+  for (const collection of ["endpoints", "servers"]) expect(await all(collection)).toEqual([]);
   const backups = await all<Backup>("backups");
   expect(backups.filter(({ state, pins }) => state === "CREATING" || pins.length > 0)).toEqual([]);
   for (const { name, creating, totalBackupCount, totalBackupSizeBytes } of await all<BackupCollection>(

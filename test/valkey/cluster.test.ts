@@ -107,7 +107,15 @@ describe("a cluster with replicas", () => {
       await send(endpoint, ["ACL", "SETUSER", "slotless", "on", ">x", "+@all", "-cluster|slots", "~*"]);
     const slotless = { ...instance, authUser: "slotless", authSecret: "secret:x" };
     const told = await valkey.describe(slotless, calm());
-    expect(told.shards).toEqual((await valkey.describe(instance, calm())).shards);
+    const { shards, ids } = await valkey.describe(instance, calm());
+    expect(told.shards).toEqual(shards);
+    expect(told.ids.toSorted()).toEqual(ids.toSorted());
+  });
+
+  it("is known by the nodes that have slot 0, whichever of its nodes is asked", async () => {
+    const ids = [await idOf(primaryOf(0)), await idOf(replicaOf(0))].sort();
+    for (const endpoint of [primaryOf(0), replicaOf(0), primaryOf(2), replicaOf(1)])
+      expect((await valkey.describe({ ...instance, endpoint }, calm())).ids.toSorted()).toEqual(ids);
   });
 
   it("is refused where its slots are not those of the plan", async () => {
@@ -253,7 +261,8 @@ describe("a cluster whose endpoint has died", () => {
       keys: 100,
       source: { sourceRole: "PRIMARY", node: await idOf(replicaOf(0)) },
     });
-    expect(await valkey.describe(withSeeds, calm())).toMatchObject({ mode: "CLUSTER" });
+    const ids = expect.arrayContaining([await idOf(replicaOf(0))]); // by which it was known before, too
+    expect(await valkey.describe(withSeeds, calm())).toMatchObject({ mode: "CLUSTER", ids });
     await expect(valkey.plan({ ...withSeeds, source: "REPLICA_ONLY" }, calm())).rejects.toMatchObject({
       code: "FAILED_PRECONDITION",
       message: expect.stringContaining("shard 0 of instances/orders has no replica"),

@@ -10,6 +10,11 @@ import type { Layout, ScanOptions, ShardSource, ShardTask } from "./snapshot.ts"
 export interface Server extends Target {
   /** Changes with each start of the server. */
   runId: string;
+  /**
+   * What it is known by at whatever address it was reached: a server by its run id; a cluster by the ids of all nodes that have slot 0, of
+   * which a failover takes away one. None: it does not tell.
+   */
+  ids: string[];
   databases: Record<string, { keys: number; expires: number }>;
   /** Keys that have expired since the server started. */
   expiredKeys: number;

@@ -12,6 +12,8 @@ import { type SlotMap, slotMapOf } from "./slot-map.ts";
 export interface DescribedNode {
   /** Its id in the cluster; absent: it is not in one. */
   id?: string | undefined;
+  /** The ids of all nodes of its shard, its own too. */
+  shardIds?: string[] | undefined;
   address: Address;
   server: Server;
 }
@@ -21,12 +23,12 @@ export async function describeNodes(
   address: Address,
   signal: AbortSignal,
 ): Promise<{ nodes: DescribedNode[]; owners: SlotMap["owners"] }> {
-  const { primaries, ids, owners } = await slotMapOf(address, signal);
+  const { primaries, ids, shardIds, owners } = await slotMapOf(address, signal);
   const servers = await sideBySide(primaries, async (node) => ({
     address: node,
     server: await describe(node, signal),
   }));
-  const nodes = servers.map((node, place) => ({ ...node, id: ids[place] }));
+  const nodes = servers.map((node, place) => ({ ...node, id: ids[place], shardIds: shardIds[place] }));
   const demoted = nodes.find(({ server }) => server.role === "REPLICA");
   if (demoted !== undefined) {
     const message = `${demoted.address.endpoint} is a replica now and still has its slots: wait for the end of the failover`;
@@ -52,6 +54,7 @@ export function asOneServer(nodes: readonly DescribedNode[], owners: SlotMap["ow
     version,
     rdbVersion,
     runId: runIdOf(servers),
+    ids: nodes[0]?.shardIds ?? [],
     mode: "CLUSTER",
     role: "PRIMARY",
     replicaCount: Math.min(...servers.map(({ replicaCount }) => replicaCount)),

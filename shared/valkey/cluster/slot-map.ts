@@ -12,6 +12,8 @@ export interface SlotMap {
   primaries: Address[];
   /** Of each primary its id in the cluster. */
   ids: string[];
+  /** The same with those of its replicas. */
+  shardIds: string[][];
   /** By slot: the primary's place in the list. */
   owners: Uint16Array;
 }
@@ -26,6 +28,7 @@ export async function slotMapOf(address: Address, signal: AbortSignal): Promise<
   return {
     primaries: primaries.map((primary) => primary?.address ?? address),
     ids: primaries.map((primary) => primary?.id ?? ""),
+    shardIds: shards.map(({ nodes }) => nodes.map(({ id }) => id)),
     owners,
   };
 }
