@@ -19,6 +19,7 @@ export interface Settings {
   source: string | undefined;
   isolate: boolean;
   usualPorts: boolean;
+  environment: Record<string, string>;
   location: string;
   report: (line: string) => void;
 }
@@ -77,7 +78,7 @@ export async function assemble(settings: Settings, parts: Parts): Promise<Assemb
     pubsub: { host: pubsub.host },
     scheduler: { host: scheduler.host },
   };
-  const added = stackEnvironment(places, location, directory);
+  const added = { ...stackEnvironment(places, location, directory), ...settings.environment };
   const host = { directory, environment: { ...inherited, ...added }, ports: functionPorts, source, isolate, report };
   const [hosts] = await Promise.all([
     settings.functions ? startFunctions(host, parts) : [],
