@@ -5,13 +5,15 @@ import { StatusError } from "../shared/error.ts";
 import { createPorts } from "../shared/google.ts";
 import { buried } from "../shared/pipeline/dead-letter.ts";
 import { handle } from "../shared/pipeline/handle.ts";
-import { timing } from "../shared/pipeline/timing.ts";
+import { timingOf } from "../shared/pipeline/timing.ts";
 import { type Delivery, unpack } from "./push.ts";
 import { relay } from "./relay.ts";
 import { type StepFunction, steps } from "./steps.ts";
 import { watch } from "./watch.ts";
 
-const ports = createPorts(readConfig(process.env));
+const config = readConfig(process.env);
+const ports = createPorts(config);
+const timing = timingOf(config.leaseSeconds);
 
 /** Fails the delivery unless the loop is through with the message: Pub/Sub brings it again. */
 async function deliver(name: StepFunction, delivery: Delivery): Promise<void> {

@@ -20,6 +20,7 @@ export interface Settings {
   source: string | undefined;
   isolate: boolean;
   usualPorts: boolean;
+  environment: Record<string, string>;
   report: (line: string) => void;
 }
 
@@ -83,7 +84,7 @@ export async function assemble(settings: Settings, parts: Parts): Promise<Assemb
     pubsub: { host: pubsub.host },
     scheduler: { host: scheduler.host },
   };
-  const added = stackEnvironment(places, directory);
+  const added = { ...stackEnvironment(places, directory), ...settings.environment };
   const host = { directory, environment: { ...inherited, ...added }, ports: functionPorts, source, isolate, report };
   const [hosts] = await Promise.all([
     settings.functions ? startFunctions(host, parts) : [],

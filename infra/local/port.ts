@@ -1,34 +1,65 @@
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { StatusError } from "../../shared/error.ts";
 
-/** Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152), which come and go. */
-const range = { from: 20_000, count: 12_000 };
+/**
+ * Below the ports that systems give to outgoing connections (Linux from 32768, others from 49152), which come and go, and so are
+ * the ports of a cluster's nodes for each other, 10,000 above their own.
+ */
+const range = { from: 10_000, count: 10_000 };
+const blockLength = 200;
 
-/** The next one to try. What was answered may not be listened on yet, so it is not answered again for a long while; and others begin elsewhere. */
-let next = Math.floor(Math.random() * range.count);
+/** The first port of a block that is ours alone: we listen on it for as long as we live. */
+let block: Promise<number> | undefined;
 
-/** A port on 127.0.0.1 that nobody listened on a moment ago: `preferred` if it is one, else any. */
+/** The next one to try in the block. What was answered may not be listened on yet, so the others are answered first. */
+let next = 0;
+
+/**
+ * A port on 127.0.0.1 that nobody listened on a moment ago: `preferred` if it is one, else any. No other process that asks here is
+ * answered the same one, however late it is listened on.
+ */
 export async function freePort(preferred?: number): Promise<number> {
-  if (preferred !== undefined && (await tryPort(preferred)) !== undefined) return preferred;
-  for (let attempt = 0; attempt < 100; attempt++) {
-    next = (next + 1) % range.count;
-    const port = await tryPort(range.from + next);
-    if (port !== undefined) return port;
+  if (preferred !== undefined && (await isFree(preferred))) return preferred;
+  block ??= takeBlock();
+  const first = await block;
+  for (let attempt = 1; attempt < blockLength; attempt++) {
+    next = (next % (blockLength - 1)) + 1;
+    const port = first + next;
+    if (await isFree(port)) return port;
   }
-  throw new StatusError("RESOURCE_EXHAUSTED", "no free port on 127.0.0.1: end some servers");
+  throw noneFree();
 }
 
-function tryPort(port: number): Promise<number | undefined> {
+async function takeBlock(): Promise<number> {
+  const count = range.count / blockLength;
+  const start = Math.floor(Math.random() * count);
+  for (let n = 0; n < count; n++) {
+    const first = range.from + ((start + n) % count) * blockLength;
+    const server = await listenOn(first);
+    if (server === undefined) continue;
+    server.unref();
+    return first;
+  }
+  throw noneFree();
+}
+
+const noneFree = (): StatusError =>
+  new StatusError("RESOURCE_EXHAUSTED", "no free port on 127.0.0.1: end some servers");
+
+async function isFree(port: number): Promise<boolean> {
+  const server = await listenOn(port);
+  if (server === undefined) return false;
+  await new Promise((resolve) => server.close(resolve));
+  return true;
+}
+
+function listenOn(port: number): Promise<Server | undefined> {
   return new Promise((resolve) => {
-    const server = createServer();
+    const server = createServer((socket) => socket.destroy());
     server.once("error", () => resolve(undefined));
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => {
-      const address = server.address();
-      const found = typeof address === "object" && address !== null ? address.port : undefined;
-      server.close(() => resolve(found));
-    });
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => resolve(server));
   });
 }
 

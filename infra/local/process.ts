@@ -84,7 +84,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
 }
 
 async function becomeReady(options: ProcessOptions, started: Incarnation): Promise<RegExpExecArray | undefined> {
-  const { name, ready, readyTimeoutMs = 30_000, logFile } = options;
+  const { name, ready, readyTimeoutMs = 60_000, logFile } = options;
   const over = new AbortController();
   const lastWords = () => `${cause(started.tail)}${logFile ? ` (see ${logFile})` : ""}`;
   const tooEarly = started.gone.then(() => {

@@ -74,7 +74,7 @@ export function startFunctions(options: FunctionOptions, parts: Parts): Promise<
         ...supervised,
         name,
         command: [process.execPath, ...sparing.flags, join(import.meta.dirname, "functions.ts"), ...flags],
-        environment: { ...environment, ...sparing.environment, NODE_COMPILE_CACHE: join(directory, "compiled") },
+        environment: { NODE_COMPILE_CACHE: join(directory, "compiled"), ...environment, ...sparing.environment },
         logFile: logFile(directory, name),
         ready: /^functions ready/,
         report,

@@ -20,6 +20,8 @@ export interface StackOptions {
   isolate?: boolean;
   /** Use the ports of firebase.json and their neighbours where they are free, instead of any. */
   usualPorts?: boolean;
+  /** Variables that its functions, and commands that work on it, are told besides. */
+  environment?: Record<string, string>;
   /** Hears how the start goes, and later of parts that had to be started again. */
   report?: (line: string) => void;
 }
@@ -53,6 +55,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     source: undefined,
     isolate: false,
     usualPorts: false,
+    environment: {},
     report: () => undefined,
     ...options,
     directory: resolve(options.directory ?? join(import.meta.dirname, "../../.local")),

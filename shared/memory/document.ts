@@ -19,6 +19,15 @@ export function keepable(path: string, data: object): unknown {
   return copy;
 }
 
+/** A copy of what `keepable` has made, in a fraction of the time that structuredClone takes. */
+export function copied<T>(kept: T): T {
+  if (typeof kept !== "object" || kept === null) return kept;
+  if (Array.isArray(kept)) return kept.map(copied) as T;
+  const copy: Record<string, unknown> = {};
+  for (const field in kept) copy[field] = copied(kept[field]);
+  return copy as T;
+}
+
 function assertKeepable(path: string, value: unknown, inArray: boolean): void {
   if (typeof value !== "object" || value === null) return;
   if (Array.isArray(value)) {

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { assertCollection, assertDistinct, assertDocument } from "../backup/path.ts";
 import { StatusError } from "../error.ts";
 import type { Doc, Query, Store, Write } from "../pipeline/ports.ts";
-import { keepable } from "./document.ts";
+import { copied, keepable } from "./document.ts";
 import { select } from "./query.ts";
 
 /** A store that can be looked through. */
@@ -41,11 +41,11 @@ export function createMemoryStore(): MemoryStore {
   return {
     async get<T>(path: string) {
       assertDocument(path);
-      return structuredClone(docs.get(path)) as Doc<T> | undefined;
+      return copied(docs.get(path)) as Doc<T> | undefined;
     },
     async getAll(paths) {
       for (const path of paths) assertDocument(path);
-      return paths.map((path) => structuredClone(docs.get(path)));
+      return paths.map((path) => copied(docs.get(path)));
     },
     async commit(writes) {
       assertDistinct(writes.map(({ path }) => path));
@@ -56,9 +56,9 @@ export function createMemoryStore(): MemoryStore {
     },
     async query<T>(query: Parameters<Store["query"]>[0]) {
       assertCollection(query.collection, query.group ?? false);
-      return structuredClone(select(candidates(query), query)) as Doc<T>[];
+      return copied(select(candidates(query), query)) as Doc<T>[];
     },
-    all: () => Object.fromEntries([...docs].sort().map(([path, { data }]) => [path, structuredClone(data)])),
+    all: () => Object.fromEntries([...docs].sort().map(([path, { data }]) => [path, copied(data)])),
   };
 }
 

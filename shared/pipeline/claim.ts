@@ -6,7 +6,7 @@ import type { Envelope } from "./envelope.ts";
 import { isUnsettled } from "./failure.ts";
 import { newOperation } from "./identity.ts";
 import type { Doc, Ports, Write } from "./ports.ts";
-import type { Timing } from "./timing.ts";
+import { longestLease, type Timing } from "./timing.ts";
 
 /** A Task that is ours for now. */
 export interface Claim {
@@ -42,7 +42,7 @@ export async function claim(
     const now = clock.now();
     const lease = taskDoc?.data.lease;
     const isMine = lease?.owner === owner;
-    if (lease !== undefined && !isMine && isAlive(lease, now, timing)) return "later";
+    if (lease !== undefined && !isMine && isAlive(lease, now)) return "later";
     const fresh = begun(envelope, operationDoc, taskDoc, timeOf(now));
     if (fresh === undefined)
       throw new StatusError("NOT_FOUND", `${taskPath} is not there: its operation is older than what is kept`);
@@ -72,9 +72,9 @@ export async function claim(
 }
 
 /** A lease that ends later than any could be given now was written by a clock that went wrong: it holds nobody up. */
-function isAlive({ expireTime }: Lease, now: number, timing: Timing): boolean {
+function isAlive({ expireTime }: Lease, now: number): boolean {
   const left = Date.parse(expireTime) - now;
-  return left > 0 && left <= 2 * timing.lease;
+  return left > 0 && left <= 2 * longestLease;
 }
 
 function begun(

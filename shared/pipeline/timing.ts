@@ -14,11 +14,16 @@ export interface Timing {
   maxAttempts: number;
 }
 
-export const timing: Timing = {
-  lease: 60_000,
-  renewal: 20_000,
-  margin: 10_000,
-  delivery: 540_000,
-  neglect: 60_000,
-  maxAttempts: 10,
-};
+/** The longest lease that any function gives, in milliseconds: 60 s. */
+export const longestLease = 60_000;
+
+/**
+ * The spans for a lease of so many seconds, 10 to 60. What a killed function had in its hands waits for the end of its
+ * lease; each third of it costs a write.
+ */
+export function timingOf(leaseSeconds: number = longestLease / 1000): Timing {
+  const lease = 1000 * leaseSeconds;
+  return { lease, renewal: lease / 3, margin: lease / 6, delivery: 540_000, neglect: lease, maxAttempts: 10 };
+}
+
+export const timing: Timing = timingOf();

@@ -42,11 +42,8 @@ export interface SiteOptions {
 
 /** Starts it in this directory. */
 export async function startSite(directory: string, { isolate = false, borderBytes }: SiteOptions): Promise<Site> {
-  // The functions inherit it.
-  if (borderBytes !== undefined) process.env.VALKEEP_BORDER_BYTES = String(borderBytes);
-  const stack = await startStack({ directory, fresh: true, isolate }).finally(
-    () => delete process.env.VALKEEP_BORDER_BYTES,
-  );
+  const environment = borderBytes === undefined ? {} : { VALKEEP_BORDER_BYTES: String(borderBytes) };
+  const stack = await startStack({ directory, fresh: true, isolate, environment });
   const renewed = { pids: hostsOf(stack) };
   try {
     // Read by Google's libraries when they are loaded.

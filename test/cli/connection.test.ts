@@ -114,6 +114,15 @@ describe("a deployment", () => {
         /VALKEEP_BORDER_BYTES is .*, expected/,
       );
   });
+
+  it("says how long a lease holds, or is told that it cannot be so long", () => {
+    expect(readConfig(needed).leaseSeconds).toBeUndefined();
+    expect(readConfig({ ...needed, VALKEEP_LEASE_SECONDS: "20" }).leaseSeconds).toBe(20);
+    for (const text of ["0", "9", "61", "100", "20s", "2e1"])
+      expect(() => readConfig({ ...needed, VALKEEP_LEASE_SECONDS: text })).toThrow(
+        /VALKEEP_LEASE_SECONDS is .*: expected 10 to 60/,
+      );
+  });
 });
 
 describe("without a stack", () => {

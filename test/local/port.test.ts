@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -21,6 +22,17 @@ it("another port is used where the preferred one is taken", async () => {
   const server = await listening(port);
   expect(await freePort(port)).not.toBe(port);
   server.close();
+});
+
+it("no other process is answered a port of ours, nor one of a cluster's nodes for each other", async () => {
+  const ports = await Promise.all(Array.from({ length: 20 }, () => freePort()));
+  expect(new Set(ports).size).toBe(20);
+  const [first = 0] = ports.map((port) => port - (port % 200));
+  for (const port of ports) expect([port - (port % 200), port < 20_000]).toEqual([first, true]);
+  // Who finds the first port of a block taken looks for another block.
+  await expect(once(createServer().listen(first, "127.0.0.1"), "listening")).rejects.toMatchObject({
+    code: "EADDRINUSE",
+  });
 });
 
 it("a server that loses its port to another is started on the next", async () => {

@@ -13,10 +13,10 @@ import { createMemoryValkey } from "../../shared/memory/valkey.ts";
 import { buried } from "../../shared/pipeline/dead-letter.ts";
 import type { Incoming } from "../../shared/pipeline/envelope.ts";
 import { type Answer, handle } from "../../shared/pipeline/handle.ts";
-import type { Ports } from "../../shared/pipeline/ports.ts";
+import type { Clock, Ports } from "../../shared/pipeline/ports.ts";
 import { type AnyStep, step } from "../../shared/pipeline/step.ts";
 import { endOperation, submit } from "../../shared/pipeline/submit.ts";
-import { timing } from "../../shared/pipeline/timing.ts";
+import { timing, timingOf } from "../../shared/pipeline/timing.ts";
 
 const message = (
   data: unknown = { requestId: "r1" },
@@ -231,6 +231,31 @@ describe("a delivery", () => {
     ports.store.commit = commit;
     expect(await settled(first, clock)).toBe("later");
     expect([renewedAt > 0, abortedAt]).toEqual([true, renewedAt + timing.lease - timing.margin]);
+  });
+
+  it.each([20, 60])("holds as many seconds as whoever gave it was told, %i, whatever others are", async (seconds) => {
+    const { ports, clock } = setUp();
+    const deliver = (
+      run: () => Promise<void>,
+      { sleep, leaseSeconds }: { sleep: Clock["sleep"]; leaseSeconds: number },
+    ) => {
+      const steps = [
+        step({
+          on: "sweep.v1.requested",
+          run,
+          commit: async (_work, _result, change) => await change.end({ response: {} }),
+        }),
+      ];
+      return handle(steps, message(), { ...ports, clock: { ...clock, sleep } }, timingOf(leaseSeconds));
+    };
+    const other = () => deliver(async () => undefined, { sleep: clock.sleep, leaseSeconds: 20 });
+    void deliver(() => new Promise(() => undefined), { sleep: untilAborted, leaseSeconds: seconds });
+    for (const milliseconds of [1_000, 1_000 * seconds - 1_001]) {
+      await clock.advance(milliseconds);
+      expect(await settled(other(), clock, 0)).toBe("later");
+    }
+    await clock.advance(1);
+    expect(await settled(other(), clock, 0)).toBe("done");
   });
 
   it("that is not done within 540 s fails for good and says how far it came", async () => {

@@ -15,7 +15,7 @@ import { assertAtRest, openStage, type Stage } from "./stage.ts";
 let stage: Stage;
 
 beforeAll(async () => {
-  stage = await openStage();
+  stage = await openStage({ isQuick: true });
 });
 
 afterAll(async () => await stage[Symbol.asyncDispose]());

@@ -23,9 +23,11 @@ const backup = backupName("source", "first");
 const slot = slotOf(Buffer.from("tag"));
 
 beforeAll(async () => {
-  // The functions inherit it: with 64 MiB the file of this test would be one part.
-  process.env.VALKEEP_BORDER_BYTES = "500000";
-  [stage, cluster] = await Promise.all([openStage(), startCluster({ version: "9.1", shards: 3, replicas: 1 })]);
+  [stage, cluster] = await Promise.all([
+    // With 64 MiB the file of this test would be one part.
+    openStage({ isQuick: true, environment: { VALKEEP_BORDER_BYTES: "500000" } }),
+    startCluster({ version: "9.1", shards: 3, replicas: 1 }),
+  ]);
   const source = await stage.valkey({ version: "9.1" });
   await fillOneDatabase(source.endpoint);
   await send(
@@ -41,7 +43,6 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  delete process.env.VALKEEP_BORDER_BYTES;
   await Promise.all([stage?.[Symbol.asyncDispose](), cluster?.[Symbol.asyncDispose]()]);
 });
 
@@ -85,7 +86,7 @@ async function assertComplete({ error, plan }: Operation): Promise<void> {
 
 const attemptsOf = async ({ name }: Operation) => Math.max(...(await stage.tasks(name)).map(({ attempt }) => attempt));
 
-it("a primary that is failed over in the middle: complete", { timeout: 300_000 }, async () => {
+it("a primary that is failed over in the middle: complete", { timeout: 120_000 }, async () => {
   const { goOn } = await midway();
   await failOver((await rolesOf(0)).replicas[0]);
   const restored = await goOn();
@@ -93,7 +94,7 @@ it("a primary that is failed over in the middle: complete", { timeout: 300_000 }
   expect(await attemptsOf(restored)).toBeGreaterThan(1);
 });
 
-it("a primary that is replaced, the new one first, and removed: complete", { timeout: 300_000 }, async () => {
+it("a primary that is replaced, the new one first, and removed: complete", { timeout: 120_000 }, async () => {
   const { primary: old, replicas } = await rolesOf(1);
   const heir = await cluster.addReplica(old.endpoint);
   const id = await idOf(old.endpoint);
@@ -118,7 +119,7 @@ const forgotten = async (endpoint: string, id: string) =>
   );
 
 it("a primary that dies, with it the registered endpoint, and an election: complete", {
-  timeout: 300_000,
+  timeout: 120_000,
 }, async () => {
   const { goOn } = await midway();
   const { primary, replicas } = await rolesOf(2);
@@ -132,7 +133,7 @@ it("a primary that dies, with it the registered endpoint, and an election: compl
   expect(await attemptsOf(restored)).toBeGreaterThan(1);
 });
 
-it("a slot that moves, key by key: complete", { timeout: 300_000 }, async () => {
+it("a slot that moves, key by key: complete", { timeout: 120_000 }, async () => {
   const { operation, goOn } = await midway();
   const [, from = "", to = ""] = await primaries();
   await send(to, ["CLUSTER", "SETSLOT", slot, "IMPORTING", await idOf(from)]);
@@ -152,7 +153,7 @@ it("a slot that moves, key by key: complete", { timeout: 300_000 }, async () => 
   await assertComplete(await ended);
 });
 
-it("slots that move at once (CLUSTER MIGRATESLOTS): complete", { timeout: 300_000 }, async () => {
+it("slots that move at once (CLUSTER MIGRATESLOTS): complete", { timeout: 120_000 }, async () => {
   const { goOn } = await midway();
   const [, second = "", third = ""] = await primaries();
   await send(third, ["CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", await idOf(second)]);
@@ -172,7 +173,7 @@ async function moveKeys(from: string, to: string): Promise<number> {
   return keys.length;
 }
 
-it("a primary that dies with writes that no replica had: says what is missing", { timeout: 300_000 }, async () => {
+it("a primary that dies with writes that no replica had: says what is missing", { timeout: 120_000 }, async () => {
   const { operation, goOn } = await midway();
   const { primary, replicas } = await rolesOf(1);
   const heir = replicas[0]?.endpoint ?? "";
@@ -205,7 +206,7 @@ function emptySlot(): number {
   return empty;
 }
 
-it("somebody who writes other keys meanwhile: says so, and takes nothing away", { timeout: 300_000 }, async () => {
+it("somebody who writes other keys meanwhile: says so, and takes nothing away", { timeout: 120_000 }, async () => {
   const { operation, goOn } = await midway();
   const [, , third = ""] = await primaries();
   let isOver = false;

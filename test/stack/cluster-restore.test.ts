@@ -12,14 +12,15 @@ let source: Cluster;
 let original: CommonFingerprint;
 
 beforeAll(async () => {
-  // The functions inherit it: with 64 MiB the files of this test would be one part each.
-  process.env.VALKEEP_BORDER_BYTES = "30000";
-  [stage, source] = await Promise.all([openStage(), startCluster({ version: "8.0", shards: 3, replicas: 1 })]);
+  [stage, source] = await Promise.all([
+    // With 64 MiB the files of this test would be one part each.
+    openStage({ environment: { VALKEEP_BORDER_BYTES: "30000" } }),
+    startCluster({ version: "8.0", shards: 3, replicas: 1 }),
+  ]);
   await stage.register("orders", source.endpoint, { mode: "cluster" });
 }, 180_000);
 
 afterAll(async () => {
-  delete process.env.VALKEEP_BORDER_BYTES;
   await Promise.all([stage?.[Symbol.asyncDispose](), source?.[Symbol.asyncDispose]()]);
 });
 
@@ -39,7 +40,8 @@ it("restores a single server into a cluster, in parts", { timeout: 120_000 }, as
     allowShrink: true,
   });
   expect(restored.error).toBeUndefined();
-  expect(restored.plan?.parts.length).toBeGreaterThan(2);
+  // Of 356 kB: a part has at most 36 kB and the record that it ends with, of which the three largest have 195 kB.
+  expect(restored.plan?.parts.length).toBeGreaterThan(3);
   expect(restored.plan?.target.shards).toHaveLength(3);
   expect(await commonFingerprint(primariesOf(source))).toEqual(original);
   const taken = await stage.done("backup.v1.requested", { instance: "orders", backupId: "first" });

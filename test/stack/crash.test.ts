@@ -14,7 +14,7 @@ import { assertAtRest, assertWhole, backupsOf, openStage, type Stage } from "./s
 let stage: Stage;
 
 beforeAll(async () => {
-  stage = await openStage();
+  stage = await openStage({ isQuick: true });
 });
 
 afterAll(async () => await stage[Symbol.asyncDispose]());

@@ -8,15 +8,11 @@ import { assertAtRest, assertWhole, backupsOf, openStage, type Stage } from "./s
 let stage: Stage;
 
 beforeAll(async () => {
-  // The functions inherit it: with 64 MiB the files of this test would be one part each.
-  process.env.VALKEEP_BORDER_BYTES = "2000000";
-  stage = await openStage();
+  // With 64 MiB the files of this test would be one part each.
+  stage = await openStage({ isQuick: true, environment: { VALKEEP_BORDER_BYTES: "2000000" } });
 });
 
-afterAll(async () => {
-  delete process.env.VALKEEP_BORDER_BYTES;
-  await stage[Symbol.asyncDispose]();
-});
+afterAll(async () => await stage[Symbol.asyncDispose]());
 
 it("restores a file in parts, the function host killed while two of them are half loaded", {
   timeout: 240_000,

@@ -112,10 +112,10 @@ describe("a walk", () => {
           repetitions += outcome.answered - outcome.named.length;
         },
       ),
-      { numRuns: 500, seed: 7 },
+      { numRuns: 700, seed: 7 },
     );
-    // Otherwise nothing was shown.
-    expect(repetitions).toBeGreaterThan(100);
+    // Otherwise nothing was shown. The seed makes these the same in every run.
+    expect(repetitions).toBeGreaterThan(500);
     expect(refusals).toBeGreaterThan(0);
   }, 120_000);
 
