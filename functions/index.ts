@@ -1,3 +1,4 @@
+import "./tenure.ts";
 import { type CloudEvent, cloudEvent } from "@google-cloud/functions-framework";
 import { routes } from "../shared/backup/route.ts";
 import { readConfig } from "../shared/config.ts";

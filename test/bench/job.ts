@@ -1,3 +1,4 @@
+import "../../functions/tenure.ts";
 import { createReadStream, fsyncSync, openSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { fileSource } from "../../infra/cli/file-source.ts";

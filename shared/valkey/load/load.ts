@@ -1,5 +1,5 @@
 import type { LoadMark, LoadOptions, LoadResult, LoadSource } from "../../pipeline/ports.ts";
-import { records } from "../../rdb/records.ts";
+import { recordsByChunk } from "../../rdb/records.ts";
 import { markAt, stretchLeft } from "../../rdb/stretch.ts";
 import type { Address } from "../address.ts";
 import { dropUnfinished, type FencedNode, fence } from "../fence.ts";
@@ -95,11 +95,13 @@ async function writeAll(
       watermark.close({ ...markAt(checkpoint), runId, result: structuredClone(writer.result) });
     },
   };
-  for await (const batch of records(source.read(range, route.over), reading)) {
-    for (const entry of batch) {
-      const slow = writer.write(entry);
-      // Awaiting each of millions of entries that fit their block would cost more than writing them.
-      if (slow !== undefined) await slow;
+  for await (const batches of recordsByChunk(source.read(range, route.over), reading)) {
+    for (const batch of batches) {
+      for (const entry of batch) {
+        const slow = writer.write(entry);
+        // Awaiting each of millions of entries that fit their block would cost more than writing them.
+        if (slow !== undefined) await slow;
+      }
     }
   }
   await route.drained();

@@ -8,6 +8,9 @@ import { Window } from "./window.ts";
 /** How long a server may leave commands unanswered; a value of hundreds of megabytes takes it about a second. */
 const SILENCE_MS = 30_000;
 
+/** Replies trickle in by the hundred bytes: so long they are gathered, while the server has more than that to do. */
+const GATHER_MS = 5;
+
 /** What Node's timers can wait at most: for ever. */
 const FOREVER_MS = 2 ** 31 - 1;
 
@@ -104,7 +107,7 @@ export class Pipeline {
     }, silenceMs / 4);
     try {
       for (;;) {
-        const chunk = await this.#link.read(FOREVER_MS);
+        const chunk = await this.#link.read(FOREVER_MS, GATHER_MS);
         if (chunk === undefined) {
           const why = isSilent ? `it answered nothing for ${silenceMs / 1000} s` : "it hung up";
           throw brokenLink(this.address, new Error(why));
