@@ -26,23 +26,31 @@ export const load = step<"part.v1.requested", PartResult>({
       read: (range: Range, reading: AbortSignal) =>
         objects.read(file, { ...(file.isPreamble && { end: file.sizeBytes }), ...range }, reading),
     };
+    let course = work.resume ?? hasBegun;
     const options = {
       operation: work.operation.slice("operations/".length),
       part,
       epoch: work.epoch,
-      confirm: () => work.renew(),
+      // That it has begun is on record before anything is written: one that never came so far has written nothing.
+      confirm: async () => {
+        work.progress(0, sizeBytes, course);
+        await work.renew();
+      },
       // What an earlier attempt has written behind its last mark is there.
-      replace: work.attempt > 1,
+      replace: work.resume !== undefined,
       now: () => (keepsExpired ? 0 : clock.now()),
       // Each library stands in one stretch of the first file.
       withFunctions: place === 0,
       ...markToGoOnFrom(work.resume, stretch),
-      onProgress: (mark: LoadMark) => work.progress(mark.offset - startOffset, sizeBytes, JSON.stringify(mark)),
+      onProgress(mark: LoadMark) {
+        course = JSON.stringify(mark);
+        work.progress(mark.offset - startOffset, sizeBytes, course);
+      },
     };
     const loaded = await valkey.load(target, source, options, signal).catch(async (error) => {
       if (asStatusError(error).code !== "DATA_LOSS") throw error;
       // Its marks lie behind bytes of which nobody knows which were wrong.
-      work.progress(0, sizeBytes);
+      work.progress(0, sizeBytes, hasBegun);
       await work.renew();
       throw damagedOnTheWay(error, work.attempt);
     });
@@ -73,9 +81,12 @@ async function partOf({ operation, data: { instance, part } }: Work<"part.v1.req
 
 type Range = { start: number; end?: number };
 
+/** What an attempt leaves that has no mark yet: it may have written. */
+const hasBegun = "begun";
+
 /** The last mark of an earlier attempt; none where it stands at the end of a stretch that was never found whole. */
 function markToGoOnFrom(resume: string | undefined, stretch: RestorePart["stretch"]): { from?: LoadMark } {
-  if (resume === undefined) return {};
+  if (resume === undefined || resume === hasBegun) return {};
   const from: LoadMark = JSON.parse(resume);
   return from.offset === stretch?.endOffset && from.crc64 !== stretch.crc64.after ? {} : { from };
 }

@@ -152,6 +152,19 @@ describe("a restore", () => {
     expect(operation?.error).toBeUndefined();
   });
 
+  it("whose first attempt reached nobody overwrites nothing at the second: a key that is there is somebody else's", async () => {
+    const target = world.valkey.servers.get("127.0.0.1:7002")?.shards[0];
+    let attempts = 0;
+    onLoad((load) => async (...args) => {
+      if (++attempts > 2) return await load(...args);
+      target?.set(keyName(0, "key-0"), { type: 0, expireTimeMs: -1, value: Uint8Array.from(encodeString("theirs")) });
+      throw new StatusError("UNAVAILABLE", "connection refused");
+    });
+    const operation = await ask("restore.v1.requested", { instance: "copy", backup: nightly, allowShrink: true });
+    expect(operation?.error?.code).toBe("FAILED_PRECONDITION");
+    expect(Buffer.from(target?.get(keyName(0, "key-0"))?.value ?? []).toString()).toContain("theirs");
+  });
+
   it("is not backed up in its midst: a half instance must not become the newest verified backup", async () => {
     let during: Operation | undefined;
     onLoad((load) => async (instance, source, options, signal) => {
