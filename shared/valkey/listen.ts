@@ -8,6 +8,8 @@ const foreverMs = 2 ** 31 - 1;
 export interface Listening {
   /** How long the server may answer nothing while it owes answers. */
   silenceMs: number;
+  /** How long what has come may wait for more, in milliseconds, where it is little; nothing where absent. */
+  gatherMs?: number;
   /** How long it has owed answers without giving one, or without taking more of what is sent. */
   waitedMs(): number;
 }
@@ -19,7 +21,7 @@ export interface Listening {
 export async function listen(
   link: Link,
   address: Address,
-  { silenceMs, waitedMs }: Listening,
+  { silenceMs, gatherMs = 0, waitedMs }: Listening,
   take: (chunk: Uint8Array) => void,
 ): Promise<never> {
   let isSilent = false;
@@ -29,7 +31,7 @@ export async function listen(
   }, silenceMs / 4);
   try {
     for (;;) {
-      const chunk = await link.read(foreverMs);
+      const chunk = await link.read(foreverMs, gatherMs);
       if (chunk === undefined) {
         const why = isSilent ? `it answered nothing for ${silenceMs / 1000} s` : "it hung up";
         throw brokenLink(address, new Error(why));

@@ -4,8 +4,6 @@ import { type Ask, withClient } from "../connect.ts";
 import { ifAllowed } from "../describe.ts";
 import { type ClusterNode, type ClusterShard, covering, readShards, readSlots } from "./map.ts";
 
-export { nodeAt } from "./map.ts";
-
 /** Which primary serves which slot. */
 export interface SlotMap {
   /** By their first slots. */

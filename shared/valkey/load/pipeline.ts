@@ -1,6 +1,7 @@
 import type { Address } from "../address.ts";
-import { brokenLink, notValkey } from "../failure.ts";
+import { notValkey } from "../failure.ts";
 import type { Link } from "../link.ts";
+import { listen } from "../listen.ts";
 import type { Block } from "./block.ts";
 import { ReplyCounter } from "./replies.ts";
 import { Window } from "./window.ts";
@@ -10,9 +11,6 @@ const SILENCE_MS = 30_000;
 
 /** Replies trickle in by the hundred bytes: so long they are gathered, while the server has more than that to do. */
 const GATHER_MS = 5;
-
-/** What Node's timers can wait at most: for ever. */
-const FOREVER_MS = 2 ** 31 - 1;
 
 /** What the sender of a large value tells of it. */
 export interface LargeSending {
@@ -100,27 +98,14 @@ export class Pipeline {
 
   async #readReplies(): Promise<void> {
     const { silenceMs = SILENCE_MS, answered } = this.#options;
-    let isSilent = false;
-    const watch = setInterval(() => {
-      isSilent = this.#window.waitedMs() >= silenceMs;
-      if (isSilent) this.#link.close();
-    }, silenceMs / 4);
-    try {
-      for (;;) {
-        const chunk = await this.#link.read(FOREVER_MS, GATHER_MS);
-        if (chunk === undefined) {
-          const why = isSilent ? `it answered nothing for ${silenceMs / 1000} s` : "it hung up";
-          throw brokenLink(this.address, new Error(why));
-        }
-        this.#counter.push(chunk);
-        for (const { index, text } of this.#counter.takeErrors()) this.#refused(index, text);
-        const { isGarbage, count } = this.#counter;
-        if (isGarbage || count > this.#window.sentCommands) throw notValkey(this.address);
-        for (const block of this.#window.answered(count)) answered(block);
-      }
-    } finally {
-      clearInterval(watch);
-    }
+    const patience = { silenceMs, gatherMs: GATHER_MS, waitedMs: () => this.#window.waitedMs() };
+    await listen(this.#link, this.address, patience, (chunk) => {
+      this.#counter.push(chunk);
+      for (const { index, text } of this.#counter.takeErrors()) this.#refused(index, text);
+      const { isGarbage, count } = this.#counter;
+      if (isGarbage || count > this.#window.sentCommands) throw notValkey(this.address);
+      for (const block of this.#window.answered(count)) answered(block);
+    });
   }
 
   #refused(index: number, text: string): void {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { StatusError } from "../../error.ts";
 import type { Address } from "../address.ts";
-import { nodeAt } from "../cluster/slot-map.ts";
+import { nodeAt } from "../cluster/map.ts";
 import type { Link } from "../link.ts";
 import { command } from "../resp.ts";
 import type { Block } from "./block.ts";
