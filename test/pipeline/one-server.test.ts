@@ -156,15 +156,15 @@ describe("one server that is registered twice", () => {
     await first("backup.v1.requested", { instance, backupId: "half" });
 
   it.each([
-    ["with two addresses", twinEndpoint],
-    ["with one address", copyEndpoint],
-  ])("%s is not restored into while it is backed up by the other name", async (_, endpoint) => {
+    ["with two addresses", twinEndpoint, "twin", " under another name"],
+    ["with one address", copyEndpoint, "copy", ""],
+  ])("%s is not restored into while it is backed up by the other name", async (_, endpoint, read, how) => {
     await change<Instance>(world, "instances/twin", { endpoint });
     const reader = await backUp("copy");
     expect(reader?.done).toBe(false);
     expect((await restore("twin"))?.error).toEqual({
       code: "FAILED_PRECONDITION",
-      message: `instances/twin is being backed up by ${reader?.name} under another name: it is restored once that is over; wait for it or cancel it`,
+      message: `instances/${read} is being backed up by ${reader?.name}${how}: it is restored once that is over; wait for it or cancel it`,
     });
     await endOperation(world.ports, reader?.name ?? "", new StatusError("CANCELLED", "by hand"), true);
     expect(taken()).toEqual([]);

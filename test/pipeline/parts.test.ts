@@ -329,7 +329,9 @@ describe("a restore in parts", () => {
     await world.ports.objects.create(vault, `${name}/0.rdb`, once(preamble(1)), {});
     const gcsSourceUris = [`gs://${vault}/${name}/0.rdb`];
     const operation = await begun(world, "restore.v1.requested", { instance: "copy", gcsSourceUris, dryRun: true });
-    expect(operation.checks?.find((check) => check.name === "slots")?.message).toBe("the files are told of no slots");
+    expect(operation.checks?.find((check) => check.name === "slots")?.message).toBe(
+      "no manifest says that the files are shards of a cluster",
+    );
   });
 
   it("keeps no progress of a part that is done", async () => {

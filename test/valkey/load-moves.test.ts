@@ -149,7 +149,7 @@ function slowly(of: LoadSource): LoadSource {
     ...of,
     async *read(range, signal) {
       for await (const piece of of.read(range, signal)) {
-        await sleep(5);
+        await sleep(20);
         yield piece;
       }
     },
