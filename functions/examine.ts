@@ -98,7 +98,7 @@ function asFound({ runId, expiredKeys, functionCount, suspendsExpiry, shards }: 
 async function librariesOf(file: RestoreFile | undefined, objects: Objects, signal: AbortSignal): Promise<string[]> {
   const names: string[] = [];
   if (file === undefined || file.functions === 0) return names;
-  for await (const batch of records(objects.read(file, { end: file.sizeBytes }, signal)))
+  for await (const batch of records(objects.read(file, { end: file.sizeBytes, fleeting: true }, signal)))
     for (const entry of batch) {
       if (entry.kind === "function") names.push(libraryNameOf(entry.code) ?? "");
       if (names.length === file.functions) return names;

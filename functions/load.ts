@@ -24,7 +24,7 @@ export const load = step<"part.v1.requested", PartResult>({
       ...(stretch && { stretch }),
       // What goes on behind a preamble is no part of the file.
       read: (range: Range, reading: AbortSignal) =>
-        objects.read(file, { ...(file.isPreamble && { end: file.sizeBytes }), ...range }, reading),
+        objects.read(file, { ...(file.isPreamble && { end: file.sizeBytes }), ...range, fleeting: true }, reading),
     };
     let course = work.resume ?? hasBegun;
     const options = {

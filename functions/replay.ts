@@ -109,7 +109,10 @@ async function carryOut(
   }
   const totalBytes = replays.reduce((sum, log) => sum + log.endOffset - log.startOffset, 0);
   const logs = replays.map(
-    (log): ReplayLog => ({ ...log, read: (range, reading) => objects.read(log, range, reading) }),
+    (log): ReplayLog => ({
+      ...log,
+      read: (range, reading) => objects.read(log, { ...range, fleeting: true }, reading),
+    }),
   );
   const options = {
     ...replayer,

@@ -119,7 +119,7 @@ export async function* readAcross(
   let offset = 0;
   for (const segment of segments) {
     const range = { start: Math.max(0, start - offset), end: Math.min(segment.sizeBytes, end - offset) };
-    if (range.start < range.end) yield* objects.read(segment, range, signal);
+    if (range.start < range.end) yield* objects.read(segment, { ...range, fleeting: true }, signal);
     offset += segment.sizeBytes;
   }
 }

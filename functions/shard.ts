@@ -143,7 +143,7 @@ async function readBack(
     verdict = { summary, index };
   };
   try {
-    for await (const _ of checked(objects.read(found, {}, signal), onVerdict, { borderBytes }));
+    for await (const _ of checked(objects.read(found, { fleeting: true }, signal), onVerdict, { borderBytes }));
     return verdict;
   } catch (error) {
     if (error instanceof StatusError && error.code === "DATA_LOSS") return undefined;

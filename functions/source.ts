@@ -155,7 +155,7 @@ async function readFile(
   signal: AbortSignal,
 ): Promise<ReadFile> {
   const { bucket, object, generation } = place;
-  for await (const chunk of sizeOf(objects.read(place, {}, signal), told)) reader.write(chunk);
+  for await (const chunk of sizeOf(objects.read(place, { fleeting: true }, signal), told)) reader.write(chunk);
   const { sizeBytes, base, log } = reader.end();
   const found: ReadFile = { place };
   if (log !== undefined) found.log = replayOf(place, sizeBytes, log);

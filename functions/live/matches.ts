@@ -42,7 +42,7 @@ export async function* groupsOf(
     let matches: Match[] = [];
     let bytes = 0;
     let at: SelectionMark = { file, offset: start, database: start === 0 ? 0 : mark.database };
-    for await (const batch of records(objects.read(found, { start }, signal), { stretch })) {
+    for await (const batch of records(objects.read(found, { start, fleeting: true }, signal), { stretch })) {
       for (const entry of batch) {
         if (entry.kind !== "record") continue;
         const from = matches[0]?.record.offset ?? entry.offset;
@@ -84,7 +84,8 @@ export async function wantedOf(
   const expireTimeMs = restoredExpiry(record.expireTimeMs, policy, { ...times, snapshot });
   if (source === undefined || expireTimeMs === undefined) return undefined;
   const { type, value: held, valueStart: start, valueEnd: end, idleSeconds, freq } = record;
-  const value = (reading: AbortSignal) => (held === undefined ? objects.read(source, { start, end }, reading) : [held]);
+  const value = (reading: AbortSignal) =>
+    held === undefined ? objects.read(source, { start, end, fleeting: true }, reading) : [held];
   const digest = new ValueDigest(type, source.magic);
   for await (const piece of value(signal)) digest.update(piece);
   const state = { digest: digest.hex(), expireTimeMs };

@@ -71,14 +71,14 @@ export async function* exchangesOf(
   let some: Exchange[] = [];
   let bytes = 0;
   const file = { bucket: ports.settings.vaultBucket, object: rdb.object, generation: rdb.generation };
-  for await (const batch of records(ports.objects.read(file, {}, signal)))
+  for await (const batch of records(ports.objects.read(file, { fleeting: true }, signal)))
     for (const record of batch) {
       const entry = record.kind === "record" ? stays.get(hexOf(record.key)) : undefined;
       if (entry !== undefined) stays.delete(hexOf(entry.key));
       if (record.kind !== "record" || entry?.old === undefined) continue;
       const held = record.value && Uint8Array.from(record.value);
       const read = (range: { start: number; end: number }, reading: AbortSignal) =>
-        ports.objects.read(file, range, reading);
+        ports.objects.read(file, { ...range, fleeting: true }, reading);
       some.push({ key: entry.key, from: from(entry), to: recordOf(record, held, rdb.magic, entry.old, read) });
       bytes += held?.length ?? 0;
       if (bytes < heldBytes) continue;

@@ -1,7 +1,8 @@
 import { StatusError } from "../error.ts";
-import type { ObjectInfo } from "../pipeline/ports.ts";
+import type { ObjectInfo, ReadRange } from "../pipeline/ports.ts";
 import { createChecksum } from "./checksum.ts";
 import { isBucketMissing, isTransient, type Refusal, readRefusal, refused } from "./error.ts";
+import { giveBack } from "./give-back.ts";
 import { attempted, type Connections, type Request, type Response, readText, send } from "./http.ts";
 import { objectPath } from "./name.ts";
 import { createPatience, type Limits, type Patience } from "./patience.ts";
@@ -38,7 +39,7 @@ interface Reading {
 export async function* download(
   origin: Origin,
   { bucket, object, generation }: Pick<ObjectInfo, "bucket" | "object" | "generation">,
-  { start = 0, end }: { start?: number; end?: number } = {},
+  { start = 0, end, fleeting = false }: ReadRange = {},
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const what = `reading gs://${bucket}/${object}#${generation}`;
@@ -61,6 +62,7 @@ export async function* download(
         at += chunk.length;
         if (start === 0) checksum.add(chunk);
         yield chunk;
+        if (fleeting) giveBack(chunk);
         signal?.throwIfAborted();
       }
     } catch (error) {

@@ -10,7 +10,7 @@ import { infoOf, parseResource } from "./info.ts";
 import { assertObjectName } from "./name.ts";
 import { defaultLimits, type Limits } from "./patience.ts";
 import { rewrite } from "./rewrite.ts";
-import { createBuffers, upload } from "./upload.ts";
+import { upload } from "./upload.ts";
 
 /** Where the objects are. */
 export interface ObjectsOptions {
@@ -43,8 +43,6 @@ export function createObjects({ projectId, apiEndpoint, limits = defaultLimits }
     },
   };
 
-  const buffers = createBuffers();
-
   const asked = <T>(what: string, call: Promise<T>, signal?: AbortSignal): Promise<T> =>
     within(limits.giveUpMs, what, call, signal);
 
@@ -64,7 +62,7 @@ export function createObjects({ projectId, apiEndpoint, limits = defaultLimits }
       assertObjectName(object);
       const uri = await asked(what, begin(storage.bucket(bucket), object, metadata), signal);
       const session = { what, uri, connections: origin.connections, limits };
-      const { sizeBytes, crc32c, resource } = await upload(session, source, buffers, signal);
+      const { sizeBytes, crc32c, resource } = await upload(session, source, signal);
       const parsed = parseResource(resource);
       const info = parsed === undefined ? await stat(bucket, object) : infoOf(what, parsed);
       if (info?.crc32c === crc32c && info.sizeBytes === sizeBytes) return info;

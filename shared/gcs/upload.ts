@@ -1,4 +1,5 @@
 import { createChecksum } from "./checksum.ts";
+import { giveBack } from "./give-back.ts";
 import { cancelSession, type Ending, type Session, sendChunk } from "./session.ts";
 
 /** Two buffers of this size are all that an upload holds. Measured: 16 MiB is no faster. A multiple of 256 KiB, as chunks must be. */
@@ -12,26 +13,6 @@ export interface Uploaded {
 }
 
 /**
- * Chunks of memory that one upload leaves to the next: garbage of this size lies about until much else has come together,
- * and shows in the memory of the process. Those of one upload are kept.
- */
-export interface Buffers {
-  take(): Buffer;
-  /** For those that nobody looks at any more, the network least of all. */
-  give(buffer: Buffer): void;
-}
-
-export function createBuffers(): Buffers {
-  const kept: Buffer[] = [];
-  return {
-    take: () => kept.pop() ?? Buffer.allocUnsafeSlow(chunkBytes),
-    give(buffer) {
-      if (kept.length < 2) kept.push(buffer);
-    },
-  };
-}
-
-/**
  * Sends a source through a session, filling one chunk while the one before is under way. The last one, which makes the
  * object, goes out only after the source has ended, and the server refuses it if the CRC32C is not that of the source.
  * A source that throws: the session is cancelled and its error thrown. A session that fails, or a signal that is
@@ -40,16 +21,11 @@ export function createBuffers(): Buffers {
 export async function upload(
   session: Session,
   source: AsyncIterable<Uint8Array>,
-  buffers: Buffers,
   signal: AbortSignal | undefined,
 ): Promise<Uploaded> {
   const over = new AbortController();
   const input = pull(source, signal);
-  const chunks = createChunks(
-    session,
-    buffers,
-    AbortSignal.any([over.signal, ...(signal === undefined ? [] : [signal])]),
-  );
+  const chunks = createChunks(session, AbortSignal.any([over.signal, ...(signal === undefined ? [] : [signal])]));
   chunks.failed.catch(input.fail);
   try {
     for (let bytes = await input.next(); bytes !== undefined; bytes = await input.next()) await chunks.add(bytes);
@@ -65,11 +41,11 @@ export async function upload(
 }
 
 /** Fills chunks, and sends each when the next byte shows that it is not the last. */
-function createChunks(session: Session, buffers: Buffers, signal: AbortSignal) {
+function createChunks(session: Session, signal: AbortSignal) {
   const { promise: failed, reject: fail } = Promise.withResolvers<never>();
   const checksum = createChecksum();
-  let buffer = buffers.take();
-  let spare: Buffer | undefined;
+  let buffer = Buffer.allocUnsafeSlow(chunkBytes);
+  let spare: Buffer<ArrayBuffer> | undefined;
   let start = 0;
   let filled = 0;
   let sending: Promise<string | undefined> = Promise.resolve(undefined);
@@ -89,7 +65,7 @@ function createChunks(session: Session, buffers: Buffers, signal: AbortSignal) {
         if (filled === chunkBytes) {
           await sending;
           sending = dispatch();
-          [buffer, spare] = [spare ?? buffers.take(), buffer];
+          [buffer, spare] = [spare ?? Buffer.allocUnsafeSlow(chunkBytes), buffer];
           start += filled;
           filled = 0;
         }
@@ -105,8 +81,8 @@ function createChunks(session: Session, buffers: Buffers, signal: AbortSignal) {
       const crc32c = checksum.value();
       sending = dispatch({ totalBytes: sizeBytes, crc32c });
       const resource = (await sending) ?? "";
-      buffers.give(buffer);
-      if (spare !== undefined) buffers.give(spare);
+      giveBack(buffer);
+      if (spare !== undefined) giveBack(spare);
       return { sizeBytes, crc32c, resource };
     },
     settled: (): Promise<unknown> => Promise.allSettled([sending]),

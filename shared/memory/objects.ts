@@ -116,13 +116,16 @@ export function createMemoryObjects(
       assertFree(bucket, object);
       return keep(bucket, object, await drained(source, signal), metadata);
     },
-    async *read(of, { start = 0, end = Number.POSITIVE_INFINITY } = {}, signal) {
+    async *read(of, { start = 0, end = Number.POSITIVE_INFINITY, fleeting = false } = {}, signal) {
       signal?.throwIfAborted();
       const { info, bytes } = pinned(of);
       const last = Math.min(end, bytes.length);
       for (let at = start; at < last; at += chunkBytes) {
         signal?.throwIfAborted();
-        yield Uint8Array.from(bytes.subarray(at, Math.min(at + chunkBytes, last)));
+        const chunk = Uint8Array.from(bytes.subarray(at, Math.min(at + chunkBytes, last)));
+        yield chunk;
+        // Whoever looks at it still, although it has said that it would not, finds that out.
+        if (fleeting) chunk.fill(0xdd);
       }
       if (start === 0 && last === bytes.length && base64(crc32c(bytes)) !== info.crc32c)
         throw new StatusError("DATA_LOSS", `${uri(of.bucket, of.object)}#${of.generation}: its CRC32C does not agree`);

@@ -43,6 +43,17 @@ export interface CopyCourse {
   onProgress(doneBytes: number, resume: string): void;
 }
 
+/** Which bytes of an object are read, and how. */
+export interface ReadRange {
+  start?: number;
+  end?: number;
+  /**
+   * Whoever reads keeps no view of a chunk once it asks for the next one. The chunk's memory is given back then: V8 leaves tens of
+   * megabytes of such memory lying about.
+   */
+  fleeting?: boolean;
+}
+
 /** Objects: Cloud Storage. */
 export interface Objects {
   /** NOT_FOUND where there is no such bucket. */
@@ -66,7 +77,7 @@ export interface Objects {
    */
   read(
     of: Pick<ObjectInfo, "bucket" | "object" | "generation">,
-    range?: { start?: number; end?: number },
+    range?: ReadRange,
     signal?: AbortSignal,
   ): AsyncIterable<Uint8Array>;
   /** Copies one generation where no object is yet. ABORTED: there is one already. */
