@@ -9,6 +9,7 @@ import {
   isComplete,
   purging,
   released,
+  releasing,
   sealed,
   tombstoned,
   undeleted,
@@ -109,6 +110,28 @@ describe("a backup whose manifest was written", () => {
     given({ state: "CREATING", verification: "UNVERIFIED", backupFiles })
       .when(sealed)
       .thenBecomes({ state: "ACTIVE", verification: "CHECKED" });
+  });
+  const shards = (slots: string[]) => slots.map((text, shard) => ({ ...file(`${shard}.rdb`, 1), slots: text }));
+  it.each([
+    ["POINT_IN_TIME", [{}]],
+    ["PER_SHARD", [{}, {}]],
+    ["FUZZY", [{ consistency: "FUZZY" }]],
+    ["FUZZY", [{}, { consistency: "FUZZY" }]],
+  ] as const)("says what its files show together: %s", (consistency, files) => {
+    const several = files.map((fields, shard) => ({ ...file(`${shard}.rdb`, 1), ...fields }));
+    const there = {
+      state: "CREATING",
+      shardCount: files.length,
+      backupFiles: several,
+    } as const;
+    given(there).when(sealed).thenBecomes({ state: "ACTIVE", consistency });
+  });
+  it("is whole where its files have every slot of a cluster once, and refused otherwise", () => {
+    const of = (...slots: string[]) =>
+      given({ state: "CREATING", shardCount: slots.length, backupFiles: shards(slots) }).when(sealed);
+    of("0-5460", "5461-16383").thenBecomes({ state: "ACTIVE" });
+    of("0-5460", "5462-16383").thenRefused("its files do not make a whole cluster: slot 5461 is in none of them");
+    of("0-16382").thenRefused("its files do not make a whole cluster: slot 16383 is in none of them");
   });
   it("is refused while a file is missing", () => {
     given({ state: "CREATING", shardCount: 3, backupFiles }).when(sealed).thenRefused("1 of 3 files are there");
@@ -224,6 +247,13 @@ describe("a hold", () => {
     given({ ...deleting, hold })
       .when(released)
       .thenBecomes({ hold: undefined });
+  });
+  it("that is being released says by whom, and lasts until then", () => {
+    const release = (there: Backup) => releasing(there, "operations/release-1");
+    given({ hold })
+      .when(release)
+      .thenBecomes({ hold: { ...hold, operation: "operations/release-1" } });
+    given({}).when(release).thenRefused("it is not held");
   });
   it("that is not there is not released", () => {
     given({}).when(released).thenRefused("it is not held");
