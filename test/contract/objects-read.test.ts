@@ -42,6 +42,19 @@ describe.each(objectsBackends)("a read of an object in $name", ({ start }) => {
     expect(chunks).toBeGreaterThan(1);
   });
 
+  it("leaves its chunks to whoever keeps them", async () => {
+    const chunks = await Array.fromAsync(objects.read(await stored(bytesOf(size))));
+    expect(Buffer.concat(chunks).equals(bytesOf(size))).toBe(true);
+  });
+
+  it("that is fleeting gives the same bytes, and takes back the memory of those that were passed", async () => {
+    const seen: { chunk: Uint8Array; copy: Uint8Array }[] = [];
+    for await (const chunk of objects.read(await stored(bytesOf(size)), { fleeting: true }))
+      seen.push({ chunk, copy: Uint8Array.from(chunk) });
+    expect(Buffer.concat(seen.map(({ copy }) => copy)).equals(bytesOf(size))).toBe(true);
+    expect(seen.some(({ chunk, copy }) => Buffer.compare(chunk, copy) !== 0)).toBe(true);
+  });
+
   it("is DATA_LOSS of an object that is gone", async () => {
     const info = await stored(bytesOf(10));
     await objects.remove(info);
