@@ -15,15 +15,19 @@ const blockBytes = streamCount * streamBytes;
 /** Bytes that are copied into the module's memory at once: the CRC reads them from the cache. */
 const inputBytes = 65536;
 
+/** Room in the module's memory for what is read there, and summed where it stands: all of it, and parts of it again. */
+const windowBytes = 65536;
+
 const stateAddress = 0;
 const tableAddress = 64;
 const tableBytes = 256 * 8;
 const inputAddress = tableAddress + sliceCount * tableBytes;
+const windowAddress = inputAddress + inputBytes;
 const pageBytes = 65536;
 
 type Exports = {
   readonly memory: { readonly buffer: ArrayBuffer };
-  /** Goes over [at, end), a multiple of 8 bytes, from the state and to the state. */
+  /** Goes over [at, end) from the state and to the state. */
   readonly run: (at: number, end: number) => void;
   /** Goes over the streams of the block at `at`, side by side, and joins them. */
   readonly block: (at: number) => void;
@@ -33,8 +37,10 @@ type Exports = {
 export type WasmCrc64 = {
   /** Low and high half of the value: set before `update`, and read after it. */
   readonly state: Int32Array & { 0: number; 1: number };
-  /** Takes the state over the longest multiple of 8 bytes of `bytes`; answers how many bytes that was. */
-  update(bytes: Uint8Array): number;
+  /** What stands here is summed without being copied. */
+  readonly window: Uint8Array;
+  /** Takes the state over the bytes between the two places. */
+  update(bytes: Uint8Array, from: number, to: number): void;
 };
 
 let shared: WasmCrc64 | undefined;
@@ -46,7 +52,7 @@ export function wasmCrc64(): WasmCrc64 {
 }
 
 function instantiate(): WasmCrc64 {
-  const pages = Math.ceil((inputAddress + inputBytes) / pageBytes);
+  const pages = Math.ceil((windowAddress + windowBytes) / pageBytes);
   const module = new WebAssembly.Module(assemble({ pages, functions: { run: runFunction(), block: blockFunction() } }));
   const { memory, run, block } = new WebAssembly.Instance(module).exports as Exports;
   const words = new Int32Array(memory.buffer);
@@ -55,39 +61,59 @@ function instantiate(): WasmCrc64 {
     words[tableAddress / 4 + 2 * n + 1] = sliceTables.high[n] as number;
   }
   const input = new Uint8Array(memory.buffer, inputAddress, inputBytes);
+  const window = new Uint8Array(memory.buffer, windowAddress, windowBytes);
+  const sum = (from: number, end: number): void => {
+    let at = from;
+    for (; at + blockBytes <= end; at += blockBytes) block(at);
+    if (at < end) run(at, end);
+  };
   return {
     state: words as WasmCrc64["state"],
-    update(bytes) {
-      const whole = bytes.length - (bytes.length % 8);
-      for (let from = 0; from < whole; from += inputBytes) {
-        const length = Math.min(inputBytes, whole - from);
-        input.set(length === bytes.length ? bytes : bytes.subarray(from, from + length));
-        let at = inputAddress;
-        const end = inputAddress + length;
-        for (; at + blockBytes <= end; at += blockBytes) block(at);
-        if (at < end) run(at, end);
+    window,
+    update(bytes, from, to) {
+      if (bytes === window) sum(windowAddress + from, windowAddress + to);
+      else {
+        for (let at = from; at < to; at += inputBytes) {
+          const length = Math.min(inputBytes, to - at);
+          input.set(at === 0 && length === bytes.length ? bytes : bytes.subarray(at, at + length));
+          sum(inputAddress, inputAddress + length);
+        }
       }
-      return whole;
     },
   };
 }
 
-/** `state = slice(state ^ 8 bytes)` until the end. */
+/** `state = slice(state ^ 8 bytes)` as long as there are so many, then byte by byte until the end. */
 function runFunction(): Func {
   const at = local(0, "i32");
   const end = local(1, "i32");
-  const crc = local(2, "i64");
-  const word = local(3, "i64");
+  const wholeEnd = local(2, "i32");
+  const crc = local(3, "i64");
+  const word = local(4, "i64");
+  const wholeBytes = code.and32(code.subtract32(end.get, at.get), code.constant32(-8));
   return {
     parameters: [at, end],
-    locals: [crc, word],
+    locals: [wholeEnd, crc, word],
     body: [
       crc.set(code.load64(code.constant32(0), stateAddress)),
-      code.loop(
-        word.set(code.xor64(crc.get, code.load64(at.get, 0))),
-        crc.set(slice(word.get)),
-        at.set(code.add32(at.get, code.constant32(8))),
-        code.againIf(code.lessThan32(at.get, end.get)),
+      wholeEnd.set(code.add32(at.get, wholeBytes)),
+      code.onlyIf(
+        code.lessThan32(at.get, wholeEnd.get),
+        code.loop(
+          word.set(code.xor64(crc.get, code.load64(at.get, 0))),
+          crc.set(slice(word.get)),
+          at.set(code.add32(at.get, code.constant32(8))),
+          code.againIf(code.lessThan32(at.get, wholeEnd.get)),
+        ),
+      ),
+      code.onlyIf(
+        code.lessThan32(at.get, end.get),
+        code.loop(
+          word.set(code.xor64(crc.get, code.load8(at.get))),
+          crc.set(code.xor64(code.shiftRight64(crc.get, 8), entryOf(word.get, 0, 0))),
+          at.set(code.add32(at.get, code.constant32(1))),
+          code.againIf(code.lessThan32(at.get, end.get)),
+        ),
       ),
       code.store64(code.constant32(0), stateAddress, crc.get),
     ],
@@ -148,15 +174,16 @@ function multiply(sum: Local, factor: Local, target: Local): number[][] {
 function slice(word: number[]): number[] {
   let sum: number[] | undefined;
   for (let byte = 0; byte < 8; byte++) {
-    // The byte times 8, the size of an entry; the table's address is the load's constant offset.
-    const shifted = byte === 0 ? code.shiftLeft64(word, 3) : code.shiftRight64(word, 8 * byte - 3);
-    const entry = code.load64(
-      code.and32(code.wrap(shifted), code.constant32(0x7f8)),
-      tableAddress + (7 - byte) * tableBytes,
-    );
+    const entry = entryOf(word, byte, 7 - byte);
     sum = sum === undefined ? entry : code.xor64(sum, entry);
   }
   return sum ?? [];
+}
+
+/** Looks a byte of the word up in a table, whose address is the load's constant offset: the byte times 8, the size of an entry. */
+function entryOf(word: number[], byte: number, table: number): number[] {
+  const shifted = byte === 0 ? code.shiftLeft64(word, 3) : code.shiftRight64(word, 8 * byte - 3);
+  return code.load64(code.and32(code.wrap(shifted), code.constant32(0x7f8)), tableAddress + table * tableBytes);
 }
 
 /** x^n modulo the polynomial, reflected. */

@@ -1,7 +1,7 @@
 import { sliceTables } from "./crc64-table.ts";
 import { wasmCrc64 } from "./crc64-wasm.ts";
 
-/** From here on the WebAssembly CRC wins over the JavaScript one, although the bytes must be copied into its memory. */
+/** From here on the WebAssembly CRC wins over the JavaScript one, even if the bytes must be copied into its memory. */
 const wasmFromBytes = 32;
 
 /** A running CRC64 of the Jones polynomial, as RDB files and DUMP payloads end with. */
@@ -15,17 +15,22 @@ export class Crc64 {
     this.#high = previous === 0n ? 0 : Number(BigInt.asIntN(32, previous >> 32n));
   }
 
-  update(bytes: Uint8Array): void {
-    let done = 0;
-    if (bytes.length >= wasmFromBytes) {
+  /** Goes on from zero. */
+  reset(): void {
+    this.#low = 0;
+    this.#high = 0;
+  }
+
+  /** Takes it over `bytes`, or those of them between the two places. */
+  update(bytes: Uint8Array, from = 0, to = bytes.length): void {
+    if (to - from >= wasmFromBytes) {
       const { state, update } = wasmCrc64();
       state[0] = this.#low;
       state[1] = this.#high;
-      done = update(bytes);
+      update(bytes, from, to);
       this.#low = state[0];
       this.#high = state[1];
-    }
-    for (let i = done; i < bytes.length; i++) this.updateByte(bytes[i] as number);
+    } else for (let at = from; at < to; at++) this.updateByte(bytes[at] as number);
   }
 
   /** One lookup: for the few bytes that are not worth a call into the other one. */

@@ -20,11 +20,12 @@ export function local(index: number, type: ValueType): Local {
   return { type, get: [0x20, index], set: (value) => [...value, 0x21, index] };
 }
 
-/** The instructions, named for what they do; loads and stores are of 8 aligned bytes at an address plus an offset. */
+/** The instructions, named for what they do; loads and stores are of 8 bytes at an address plus an offset, but for `load8`. */
 export const code = {
   constant32: (value: number): number[] => [0x41, ...signed(BigInt(value))],
   constant64: (value: bigint): number[] => [0x42, ...signed(BigInt.asIntN(64, value))],
   add32: (a: number[], b: number[]): number[] => [...a, ...b, 0x6a],
+  subtract32: (a: number[], b: number[]): number[] => [...a, ...b, 0x6b],
   and32: (a: number[], b: number[]): number[] => [...a, ...b, 0x71],
   lessThan32: (a: number[], b: number[]): number[] => [...a, ...b, 0x49],
   and64: (a: number[], b: number[]): number[] => [...a, ...b, 0x83],
@@ -34,6 +35,8 @@ export const code = {
   shiftRightSigned64: (a: number[], bits: number): number[] => [...a, ...code.constant64(BigInt(bits)), 0x87],
   shiftRight64: (a: number[], bits: number): number[] => [...a, ...code.constant64(BigInt(bits)), 0x88],
   wrap: (a: number[]): number[] => [...a, 0xa7],
+  /** One byte, as a number of 64 bits. */
+  load8: (address: number[]): number[] => [...address, 0x31, 0, 0],
   load64: (address: number[], offset: number): number[] => [...address, 0x29, 3, ...unsigned(offset)],
   store64: (address: number[], offset: number, value: number[]): number[] => [
     ...address,
@@ -42,6 +45,7 @@ export const code = {
     3,
     ...unsigned(offset),
   ],
+  onlyIf: (condition: number[], ...body: number[][]): number[] => [...condition, 0x04, 0x40, ...body.flat(), 0x0b],
   loop: (...body: number[][]): number[] => [0x03, 0x40, ...body.flat(), 0x0b],
   /** Goes back to the start of the innermost loop. */
   againIf: (condition: number[]): number[] => [...condition, 0x0d, 0],

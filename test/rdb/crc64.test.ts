@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Crc64, crc64 } from "../../shared/rdb/crc64.ts";
+import { wasmCrc64 } from "../../shared/rdb/crc64-wasm.ts";
 import { seeded } from "./files.ts";
 
 /** The definition, bit by bit. */
@@ -48,6 +49,31 @@ describe("CRC64", () => {
   it("goes on from a previous value", () => {
     const bytes = noise(50_000);
     expect(crc64(bytes.subarray(20_011), crc64(bytes.subarray(0, 20_011)))).toBe(crc64(bytes));
+  });
+
+  it.each([
+    [0, 65_536],
+    [3, 65_531],
+    [17, 48],
+    [100, 140],
+    [8, 16_400],
+  ])("takes what stands in its window from %i to %i, as elsewhere", (from, to) => {
+    const bytes = noise(65_536);
+    const { window } = wasmCrc64();
+    window.set(bytes);
+    const [there, elsewhere] = [new Crc64(5n), new Crc64(5n)];
+    there.update(window, from, to);
+    elsewhere.update(bytes, from, to);
+    const expected = reference(bytes.subarray(from, to), 5n);
+    expect([there.value(), elsewhere.value()]).toEqual([expected, expected]);
+    expect(Buffer.compare(window, bytes)).toBe(0);
+  });
+
+  it("takes more than is copied at once, from within", () => {
+    const bytes = noise(200_000);
+    const crc = new Crc64();
+    crc.update(bytes, 1, 199_999);
+    expect(crc.value()).toBe(crc64(bytes.slice(1, 199_999)));
   });
 
   it("keeps two sums apart that run at the same time", () => {
