@@ -55,8 +55,8 @@ export class Hold {
     return true;
   }
 
-  /** The chunk is over. What is known of the open region already, up to this offset, decides how much room it gets. */
-  carry(offset: number): void {
+  /** The chunk's `length` bytes are over. What is known of the open region, up to this offset, decides how much room it gets. */
+  carry(offset: number, length: number): void {
     if (this.#start < 0) return;
     if (offset - this.#start > this.#limit) {
       this.#start = -1;
@@ -64,7 +64,7 @@ export class Hold {
       return;
     }
     const from = Math.max(0, this.#start - this.#chunkOffset);
-    this.#append(this.#chunk.subarray(from), offset - this.#start);
+    this.#append(this.#chunk.subarray(from, length), offset - this.#start);
     this.#chunk = none;
   }
 

@@ -1,61 +1,60 @@
 import type { Border } from "./border.ts";
 import { unsupported } from "./damage.ts";
-import { latestExpireTimeMs, type RdbEntry } from "./entry.ts";
+import { latestExpireTimeMs } from "./entry.ts";
 import { type Format, readHeader } from "./header.ts";
 import type { Hold } from "./hold.ts";
 import { lengthAt, littleEndianAt } from "./length.ts";
 import { limits } from "./limits.ts";
 import { opcode } from "./opcodes.ts";
+import { PassingRecord, type RecordSink } from "./passing.ts";
 import { decodeString, expandedSize, stringSize } from "./string.ts";
 import type { Tally } from "./summary.ts";
 import type { Visitor } from "./walker.ts";
 
-/** What an interpreter collects: nothing but counts, or every entry with values up to a limit. */
+/** What an interpreter does beside counting. */
 export type Collect = {
-  readonly entries: boolean;
+  /** Is told of every record and function; absent: nobody is. */
+  readonly sink: RecordSink | undefined;
+  /** Values longer than this are told without their bytes. */
   readonly valueBytes: number;
   /** How far apart borders are noted, infinity for none. */
   readonly borderBytes: number;
 };
 
-const noKey: Uint8Array = new Uint8Array(0);
-
 /** Gives meaning to what the walker passes: which database, which expiry, which key. */
 export class Interpreter implements Visitor {
   readonly keyBytes: number;
   readonly valueBytes: number;
-  /** Entries since they were last taken. */
-  entries: RdbEntry[] = [];
+  /** Where the last record ended, -1 before the first and behind a function; and its database. */
+  recordEnd = -1;
+  recordDb = 0;
   format: Format | undefined;
   /** The eight bytes of the CRC64, once they were read. */
   crc: Uint8Array | undefined;
   /** Borders since they were last taken; what their checksums are is not known here. */
   readonly places: Omit<Border, "crc64">[] = [];
   readonly #tally: Tally;
-  readonly #collects: boolean;
+  readonly #sink: RecordSink | undefined;
+  readonly #passing = new PassingRecord();
   #db: number;
-  #key = noKey;
   #hasExpiry = false;
-  #expireTimeMs = -1;
-  #idleSeconds: number | undefined;
-  #freq: number | undefined;
   readonly #borderBytes: number;
   /** The first record that ends here or behind it is followed by a border. */
   #nextBorder: number;
 
   constructor(tally: Tally, collect: Collect, from?: { format: Format; db: number }) {
     this.#tally = tally;
-    this.#collects = collect.entries;
-    this.keyBytes = collect.entries ? limits.heldBytes : 0;
-    this.valueBytes = collect.entries ? collect.valueBytes : 0;
+    this.#sink = collect.sink;
+    this.keyBytes = collect.sink ? limits.heldBytes : 0;
+    this.valueBytes = collect.sink ? collect.valueBytes : 0;
     this.format = from?.format;
     this.#db = from?.db ?? 0;
     this.#borderBytes = this.#nextBorder = collect.borderBytes;
   }
 
-  /** The chunk is over and its bytes may change: a key whose value goes on must be copied (`slice` of a Buffer does not). */
+  /** The chunk is over and its bytes may change: a key whose value goes on must be copied. */
   keep(): void {
-    if (this.#key.length > 0) this.#key = new Uint8Array(this.#key);
+    this.#passing.keepKey();
   }
 
   header(bytes: Uint8Array): Format {
@@ -71,12 +70,12 @@ export class Interpreter implements Visitor {
       case opcode.aux:
         return limits.auxBytes;
       case opcode.function:
-        return this.#collects ? limits.heldBytes : 0;
+        return this.#sink ? limits.heldBytes : 0;
       case opcode.expireMilliseconds:
       case opcode.expireSeconds:
       case opcode.idle:
       case opcode.freq:
-        return this.#collects ? 9 : 0;
+        return this.#sink ? 9 : 0;
       default:
         return 0;
     }
@@ -87,13 +86,13 @@ export class Interpreter implements Visitor {
       case opcode.expireMilliseconds:
       case opcode.expireSeconds:
         this.#hasExpiry = true;
-        if (held !== undefined) this.#expireTimeMs = expireTimeMs(code, held);
+        if (held !== undefined) this.#passing.expireTimeMs = expireTimeMs(code, held);
         return;
       case opcode.idle:
-        if (held !== undefined) this.#idleSeconds = lengthAt(held.bytes, held.from);
+        if (held !== undefined) this.#passing.idleSeconds = lengthAt(held.bytes, held.from);
         return;
       case opcode.freq:
-        if (held !== undefined) this.#freq = held.bytes[held.from];
+        if (held !== undefined) this.#passing.freq = held.bytes[held.from];
         return;
       case opcode.selectDatabase:
         if (held !== undefined) this.#db = lengthAt(held.bytes, held.from);
@@ -115,29 +114,33 @@ export class Interpreter implements Visitor {
   }
 
   key(offset: number, held: Hold | undefined): void {
-    if (this.#collects) this.#key = plain("a key", held, offset);
+    if (this.#sink === undefined) return;
+    const passing = this.#passing;
+    const length = held === undefined ? shortBytes : (held.bytes[held.from] as number);
+    if (held === undefined || length >= shortBytes) passing.key = plain("a key", held, offset);
+    else {
+      passing.keyBytes = held.bytes;
+      passing.keyFrom = held.from + 1;
+      passing.keyTo = passing.keyFrom + length;
+    }
   }
 
   value(type: number, recordOffset: number, start: number, end: number, held: Hold | undefined): void {
     this.#tally.value(type, 1 + end - start, this.#hasExpiry);
-    if (this.#collects) {
-      this.entries.push({
-        kind: "record",
-        db: this.#db,
-        key: this.#key,
-        expireTimeMs: this.#expireTimeMs,
-        idleSeconds: this.#idleSeconds,
-        freq: this.#freq,
-        type,
-        value: held?.bytes.subarray(held.from, held.to),
-        offset: recordOffset,
-        valueStart: start,
-        valueEnd: end,
-      });
-      this.#key = noKey;
-      this.#expireTimeMs = -1;
-      this.#idleSeconds = undefined;
-      this.#freq = undefined;
+    if (this.#sink !== undefined) {
+      const passing = this.#passing;
+      passing.db = this.recordDb = this.#db;
+      passing.type = type;
+      passing.offset = recordOffset;
+      passing.valueStart = start;
+      passing.valueEnd = this.recordEnd = end;
+      if (held !== undefined) {
+        passing.valueBytes = held.bytes;
+        passing.valueFrom = held.from;
+        passing.valueTo = held.to;
+      }
+      this.#sink.record(passing);
+      passing.clear();
     }
     this.#hasExpiry = false;
     if (end >= this.#nextBorder) this.#noteBorder(end);
@@ -165,10 +168,14 @@ export class Interpreter implements Visitor {
 
   #function(held: Hold | undefined, offset: number): void {
     this.#tally.function();
-    if (!this.#collects) return;
-    this.entries.push({ kind: "function", code: plain("a function library", held, offset), offset: offset - 1 });
+    if (this.#sink === undefined) return;
+    this.recordEnd = -1;
+    this.#sink.function({ kind: "function", code: plain("a function library", held, offset), offset: offset - 1 });
   }
 }
+
+/** Strings below this length begin with it, in one byte (rdb.h, RDB_6BITLEN). */
+const shortBytes = 0x40;
 
 /** What is handed out as plain bytes: an LZF block of few bytes may hold 88 times as many. */
 function plain(what: string, held: Hold | undefined, offset: number): Uint8Array {

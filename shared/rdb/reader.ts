@@ -1,10 +1,12 @@
 import { type Border, borderBytes, type RdbIndex } from "./border.ts";
 import { Crc64 } from "./crc64.ts";
+import { wasmCrc64 } from "./crc64-wasm.ts";
 import { damaged } from "./damage.ts";
 import type { RdbEntry } from "./entry.ts";
 import { type Format, firstVersionWithCrc, requireSupported } from "./header.ts";
 import { Interpreter } from "./interpreter.ts";
 import { limits } from "./limits.ts";
+import { Collector, type RecordSink } from "./passing.ts";
 import { type RdbSummary, Tally } from "./summary.ts";
 import { Walker } from "./walker.ts";
 
@@ -29,15 +31,17 @@ export type Checkpoint = {
 };
 
 export type RdbReaderOptions = {
-  /** Collect the entries, which `takeEntries` hands out. Otherwise only counts are kept. */
+  /** Collect the entries, which `takeEntries` hands out. */
   readonly entries?: boolean;
+  /** In place of entries: is told of each within `write`, and must have copied by its end what it wants to keep. */
+  readonly sink?: RecordSink | undefined;
   /** Values longer than this are passed over, and reported without their bytes. */
   readonly limitBytes?: number;
   /** Read only this part of a file. */
   readonly stretch?: Stretch | undefined;
   /** Something else may follow the file, as commands follow the preamble of an AOF: `write` leaves it. */
   readonly mayBeFollowed?: boolean;
-  /** With `entries`: note a checkpoint in the first chunk after so many bytes that ends a record, and so on; never unless told. */
+  /** With `entries` or `sink`: note a checkpoint in the first chunk after so many bytes that ends a record, and so on; never unless told. */
   readonly checkpointBytes?: number | undefined;
   /** Of a whole file: how far apart its borders are noted, 64 MiB unless told otherwise. */
   readonly borderBytes?: number | undefined;
@@ -51,6 +55,9 @@ export type RdbReaderOptions = {
 export class RdbReader {
   readonly #walker: Walker;
   readonly #interpreter: Interpreter;
+  readonly #collector: Collector | undefined;
+  /** Where chunks are read for a sink: what it sums, their checksum and that of each value, is summed without being copied. */
+  readonly #window: Uint8Array | undefined;
   readonly #tally: Tally;
   readonly #stretch: Stretch | undefined;
   /** Absent in a stretch whose beginning is not known. */
@@ -63,7 +70,7 @@ export class RdbReader {
   #failure: unknown;
 
   constructor(options: RdbReaderOptions = {}) {
-    const { entries = false, limitBytes = limits.heldBytes, stretch, mayBeFollowed } = options;
+    const { entries = false, sink, limitBytes = limits.heldBytes, stretch, mayBeFollowed } = options;
     const { checkpointBytes = Number.POSITIVE_INFINITY } = options;
     if (stretch !== undefined) requireSupported(stretch, 0);
     this.#stretch = stretch;
@@ -72,7 +79,9 @@ export class RdbReader {
     this.#nextCheckpoint = (stretch?.startOffset ?? 0) + checkpointBytes;
     this.#tally = new Tally(stretch?.db ?? 0);
     this.#borderBytes = stretch === undefined ? (options.borderBytes ?? borderBytes) : Number.POSITIVE_INFINITY;
-    const collect = { entries, valueBytes: limitBytes, borderBytes: this.#borderBytes };
+    this.#collector = entries ? new Collector() : undefined;
+    this.#window = sink === undefined ? undefined : wasmCrc64().window;
+    const collect = { sink: sink ?? this.#collector, valueBytes: limitBytes, borderBytes: this.#borderBytes };
     if (stretch === undefined || stretch.startOffset === 0) {
       this.#interpreter = new Interpreter(this.#tally, collect);
       this.#walker = new Walker(this.#interpreter, undefined, mayBeFollowed);
@@ -88,20 +97,22 @@ export class RdbReader {
    */
   write(chunk: Uint8Array): number {
     if (this.#failure !== undefined) throw this.#failure;
+    const { length } = chunk;
+    const bytes = this.#placed(chunk);
     const offset = this.#walker.offset;
     const before = this.#walker.endOffset;
     let taken: number;
     try {
-      taken = this.#walker.write(chunk);
+      taken = this.#walker.write(bytes, length);
       this.#interpreter.keep();
     } catch (error) {
       this.#failure = error;
       throw error;
     }
-    const summed = this.#noteCheckpoint(chunk, offset, this.#noteBorders(chunk, offset));
+    const summed = this.#noteCheckpoint(bytes, offset, length, this.#noteBorders(bytes, offset));
     if (before >= 0) return taken;
     const end = this.#walker.endOffset;
-    this.#crc?.update(chunk.subarray(summed, end < 0 ? chunk.length : end - offset));
+    this.#crc?.update(bytes, summed, end < 0 ? length : end - offset);
     return taken;
   }
 
@@ -121,9 +132,7 @@ export class RdbReader {
 
   /** The entries that became complete since the last call. */
   takeEntries(): RdbEntry[] {
-    const { entries } = this.#interpreter;
-    if (entries.length > 0) this.#interpreter.entries = [];
-    return entries;
+    return this.#collector?.take() ?? [];
   }
 
   /** What the server has said of the file so far, in its first bytes: see `RdbSummary.aux`. */
@@ -152,13 +161,20 @@ export class RdbReader {
     return this.#tally.summary(format, this.#compareCrc(format), sizeBytes);
   }
 
+  /** The chunk, where it is read. */
+  #placed(chunk: Uint8Array): Uint8Array {
+    if (this.#window === undefined || chunk.length > this.#window.length) return chunk;
+    this.#window.set(chunk);
+    return this.#window;
+  }
+
   /** Sums up to each border that was passed. Answers how much of the chunk that was. */
-  #noteBorders(chunk: Uint8Array, offset: number): number {
+  #noteBorders(bytes: Uint8Array, offset: number): number {
     const { places } = this.#interpreter;
     let summed = 0;
     for (let place = places.shift(); place !== undefined; place = places.shift()) {
       const border = place.offset - offset;
-      this.#crc?.update(chunk.subarray(summed, border));
+      this.#crc?.update(bytes, summed, border);
       this.#borders.push({ ...place, crc64: hex(this.#crc?.value() ?? 0n) });
       summed = border;
     }
@@ -166,14 +182,14 @@ export class RdbReader {
   }
 
   /** Notes one where it is due: the CRC64, taken of `summed` bytes of the chunk so far, is taken up to it. Answers how much that was. */
-  #noteCheckpoint(chunk: Uint8Array, offset: number, summed: number): number {
-    if (offset + chunk.length < this.#nextCheckpoint) return summed;
-    const last = this.#interpreter.entries.at(-1);
-    if (last?.kind !== "record") return summed;
-    const border = last.valueEnd - offset;
-    this.#crc?.update(chunk.subarray(summed, border));
-    this.#checkpoint = { offset: last.valueEnd, db: last.db, crc64: this.#crc?.value() };
-    this.#nextCheckpoint = last.valueEnd + this.#checkpointBytes;
+  #noteCheckpoint(bytes: Uint8Array, offset: number, length: number, summed: number): number {
+    if (offset + length < this.#nextCheckpoint) return summed;
+    const { recordEnd, recordDb: db } = this.#interpreter;
+    if (recordEnd <= offset) return summed;
+    const border = recordEnd - offset;
+    this.#crc?.update(bytes, summed, border);
+    this.#checkpoint = { offset: recordEnd, db, crc64: this.#crc?.value() };
+    this.#nextCheckpoint = recordEnd + this.#checkpointBytes;
     return border;
   }
 

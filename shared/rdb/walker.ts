@@ -93,33 +93,33 @@ export class Walker {
     return this.#pc === entry.next && this.#position === this.#chunkOffset && this.#prefixOffset < 0;
   }
 
-  /** Answers how many bytes of the chunk it took: all, but for what may follow the end. */
-  write(chunk: Uint8Array): number {
+  /** Takes the first `length` bytes of the chunk. Answers how many it took: all, but for what may follow the end. */
+  write(chunk: Uint8Array, length = chunk.length): number {
     this.#hold.begin(chunk, this.#chunkOffset);
     let from = this.#position - this.#chunkOffset;
-    if (this.#bounced > 0) from = this.#crossBorder(chunk);
-    if (from >= 0 && from <= chunk.length) {
-      from = this.#walk(chunk, from, chunk.length, chunk.length, this.#chunkOffset);
+    if (this.#bounced > 0) from = this.#crossBorder(chunk, length);
+    if (from >= 0 && from <= length) {
+      from = this.#walk(chunk, from, length, length, this.#chunkOffset);
       if (this.isAtEnd) {
         this.#position = this.#chunkOffset + from;
         this.#chunkOffset = this.#position;
         return from;
       }
-      if (from < chunk.length) {
-        this.#bounce.set(chunk.subarray(from));
-        this.#bounced = chunk.length - from;
+      if (from < length) {
+        this.#bounce.set(chunk.subarray(from, length));
+        this.#bounced = length - from;
       }
     }
     if (from >= 0) this.#position = this.#chunkOffset + from;
-    this.#chunkOffset += chunk.length;
-    this.#hold.carry(this.#position);
-    return chunk.length;
+    this.#chunkOffset += length;
+    this.#hold.carry(this.#position, length);
+    return length;
   }
 
   /** Reads what was cut by the border. Answers where to go on in the chunk: below zero if the chunk was too short. */
-  #crossBorder(chunk: Uint8Array): number {
+  #crossBorder(chunk: Uint8Array, length: number): number {
     const bounced = this.#bounced;
-    const head = chunk.subarray(0, bounceBytes);
+    const head = chunk.subarray(0, Math.min(bounceBytes, length));
     this.#bounce.set(head, bounced);
     const at = this.#walk(this.#bounce, 0, bounced, bounced + head.length, this.#position);
     if (at > 0) {
