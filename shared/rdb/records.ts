@@ -34,23 +34,12 @@ const mostBytes = 1_048_576;
  */
 export async function* records(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  options: RecordsOptions = {},
-): AsyncGenerator<RdbEntry[], void, undefined> {
-  for await (const batches of recordsByChunk(source, options)) yield* batches;
-}
-
-/**
- * The same, the batches of each chunk together: to be taken to their end before the next chunk is asked for. Waiting once for a
- * chunk in place of once for each of its batches saves a tenth of what a load costs.
- */
-export async function* recordsByChunk(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { limitBytes, stretch, checkpointBytes, onCheckpoint, onSummary }: RecordsOptions = {},
-): AsyncGenerator<Iterable<RdbEntry[]>, void, undefined> {
+): AsyncGenerator<RdbEntry[], void, undefined> {
   const limit = limitBytes === undefined ? {} : { limitBytes };
   const reader = new RdbReader({ entries: true, stretch, checkpointBytes, ...limit });
   let pieceBytes = 2 * leastBytes;
-  function* batchesOf(chunk: Uint8Array): Generator<RdbEntry[], void, undefined> {
+  for await (const chunk of source) {
     // A Buffer makes its views of Buffers, which take four times as long.
     const bytes = new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     for (let at = 0; at < bytes.length; ) {
@@ -64,7 +53,6 @@ export async function* recordsByChunk(
       if (checkpoint !== undefined) onCheckpoint?.(checkpoint);
     }
   }
-  for await (const chunk of source) yield batchesOf(chunk);
   const summary = reader.end();
   onSummary?.(summary);
 }

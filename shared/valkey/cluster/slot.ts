@@ -7,21 +7,25 @@ const table = Uint16Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** The slot of a key: of what stands between its first `{` and the next `}`, if that is anything. Each key passes here. */
-export function slotOf(key: Uint8Array): number {
-  const { length } = key;
-  let from = 0;
-  let to = length;
-  let brace = 0;
-  while (brace < length && key[brace] !== 0x7b) brace++;
-  if (brace < length) {
-    const end = key.indexOf(0x7d, brace + 1);
-    if (end > brace + 1) {
+/**
+ * The slot of a key: of what stands between its first `{` and the next `}`, if that is anything. The key is `bytes`, or those of them
+ * between the two places. Each key of a load passes here.
+ */
+export function slotOf(bytes: Uint8Array, start = 0, end = bytes.length): number {
+  let from = start;
+  let to = end;
+  let brace = start;
+  while (brace < end && bytes[brace] !== 0x7b) brace++;
+  if (brace < end) {
+    let close = brace + 1;
+    while (close < end && bytes[close] !== 0x7d) close++;
+    if (close < end && close > brace + 1) {
       from = brace + 1;
-      to = end;
+      to = close;
     }
   }
   let crc = 0;
-  for (let at = from; at < to; at++) crc = ((crc << 8) & 0xffff) ^ (table[(crc >> 8) ^ (key[at] as number)] as number);
+  for (let at = from; at < to; at++)
+    crc = ((crc << 8) & 0xffff) ^ (table[(crc >> 8) ^ (bytes[at] as number)] as number);
   return crc & (slotCount - 1);
 }

@@ -1,7 +1,6 @@
 import { isSameState, type KeyState } from "../../backup/selection.ts";
 import { dumpFormat } from "../../backup/target.ts";
 import type { Exchange, Exchanged, ExchangeOptions, KeyRecord, Server } from "../../pipeline/ports.ts";
-import type { RdbRecord } from "../../rdb/entry.ts";
 import { dumpPayload } from "../../rdb/payload.ts";
 import { ValueDigest } from "../../rdb/value-digest.ts";
 import type { Address } from "../address.ts";
@@ -107,17 +106,7 @@ export class Exchanger {
   async #restore(commands: Uint8Array[], key: Uint8Array, to: KeyRecord): Promise<void> {
     const { type, state, idleSeconds, freq, valueBytes, magic } = to;
     const { expireTimeMs } = state;
-    const place = { db: 0, offset: 0, valueStart: 0, valueEnd: valueBytes };
-    const record: RdbRecord = {
-      kind: "record",
-      key,
-      expireTimeMs,
-      idleSeconds,
-      freq,
-      type,
-      value: undefined,
-      ...place,
-    };
+    const record = { keyBytes: key, keyFrom: 0, keyTo: key.length, expireTimeMs, idleSeconds, freq };
     const style = { magic, replace: true };
     const frame = new Uint8Array(restoreBytes(record, 0));
     const head = frame.slice(0, encodeStart(frame, 0, record, valueBytes, style));

@@ -3,9 +3,6 @@ import type { Span } from "./watermark.ts";
 
 /** What one write to the socket carries; larger blocks bring no speed. */
 const MOST_BLOCK_BYTES = 256 * 1024;
-/** Below this the writes would cost more than the memory is worth. */
-const LEAST_BLOCK_BYTES = 16 * 1024;
-
 /** All commands that are filled in, queued or unanswered: what a single server needs, and what any number may have. */
 const BYTES_PER_NODE = 6 * 1024 * 1024;
 const MOST_BYTES = 32 * 1024 * 1024;
@@ -42,28 +39,22 @@ export interface Block {
 export class BlockPool {
   readonly blockBytes: number;
   readonly #limit: number;
+  /** What may be begun for all nodes together before anybody rests. */
+  readonly #roundBytes: number;
   readonly #gate: Gate;
   readonly #free: Uint8Array[] = [];
   #used = 0;
 
   constructor(nodes: number, gate: Gate) {
     this.#limit = Math.min(MOST_BYTES, nodes * BYTES_PER_NODE);
-    const share = Math.floor(this.#limit / (4 * Math.max(1, nodes)));
-    this.blockBytes = Math.max(LEAST_BLOCK_BYTES, Math.min(MOST_BLOCK_BYTES, share));
+    this.blockBytes = Math.min(MOST_BLOCK_BYTES, Math.floor(this.#limit / (4 * nodes)));
+    this.#roundBytes = nodes * this.blockBytes;
     this.#gate = gate;
   }
 
-  /**
-   * A block that takes so many bytes, for what begins in this span. One that is larger than all others together has to
-   * wait until it is alone: `onWait` must send what is on hand, or that never comes.
-   */
-  async take(bytes: number, span: Span, onWait: () => void): Promise<Block> {
+  /** A block that takes so many bytes, for what begins in this span. One that is longer than `blockBytes` must be sent at once. */
+  take(bytes: number, span: Span): Block {
     const size = Math.max(bytes, this.blockBytes);
-    const fits = () => this.#used === 0 || this.#used + size <= this.#limit;
-    if (!fits()) {
-      onWait();
-      await this.#gate.until(fits);
-    }
     this.#used += size;
     const free = size === this.blockBytes ? this.#free.pop() : undefined;
     span.begin();
@@ -75,6 +66,15 @@ export class BlockPool {
       redirected: 0,
       isAnswered: false,
     };
+  }
+
+  /**
+   * A promise to be awaited before more is taken, if there might be no room for a block for each node. What is not full yet need not
+   * be sent for that: it is a fourth of all at most, and room for a fourth is waited for.
+   */
+  rest(): Promise<void> | undefined {
+    const hasRoom = () => this.#used + this.#roundBytes <= this.#limit;
+    return hasRoom() ? undefined : this.#gate.until(hasRoom);
   }
 
   giveBack({ bytes, span }: Block): void {

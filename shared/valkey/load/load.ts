@@ -1,5 +1,5 @@
 import type { LoadMark, LoadOptions, LoadResult, LoadSource } from "../../pipeline/ports.ts";
-import { recordsByChunk } from "../../rdb/records.ts";
+import { passRecords } from "../../rdb/pass.ts";
 import { markAt, stretchLeft } from "../../rdb/stretch.ts";
 import type { Address } from "../address.ts";
 import { dropUnfinished, type FencedNode, fence } from "../fence.ts";
@@ -86,24 +86,16 @@ async function writeAll(
     start: stretch?.startOffset ?? 0,
     ...(stretch?.endOffset !== undefined && { end: stretch.endOffset }),
   };
-  const reading = {
+  await passRecords(source.read(range, route.over), writer, {
     stretch,
     checkpointBytes: CHECKPOINT_BYTES,
-    onCheckpoint(checkpoint: Parameters<typeof markAt>[0]) {
+    onCheckpoint(checkpoint) {
       // A node that few keys belong to must not hold up the marks with a block that never gets full.
       route.seal(watermark.span);
       watermark.close({ ...markAt(checkpoint), runId, result: structuredClone(writer.result) });
     },
-  };
-  for await (const batches of recordsByChunk(source.read(range, route.over), reading)) {
-    for (const batch of batches) {
-      for (const entry of batch) {
-        const slow = writer.write(entry);
-        // Awaiting each of millions of entries that fit their block would cost more than writing them.
-        if (slow !== undefined) await slow;
-      }
-    }
-  }
+    rest: () => route.pool.rest(),
+  });
   await route.drained();
   const { result } = writer;
   options.onProgress?.({ offset: endOffset, database: 0, crc64: source.stretch?.crc64?.after ?? "", runId, result });

@@ -1,4 +1,5 @@
 import { StatusError } from "../../error.ts";
+import type { PassingRecord } from "../../rdb/passing.ts";
 import type { Address } from "../address.ts";
 import { slotOf } from "../cluster/slot.ts";
 import { type SlotMap, slotMapOf } from "../cluster/slot-map.ts";
@@ -53,9 +54,9 @@ export class Route {
   }
 
   /** Where a key belongs. Each key passes here: the cast spares it a check that `owners` cannot fail. */
-  to(key: Uint8Array): Pipeline {
+  to({ keyBytes, keyFrom, keyTo }: PassingRecord): Pipeline {
     const owners = this.#owners;
-    return this.pipelines[owners === undefined ? 0 : (owners[slotOf(key)] as number)] as Pipeline;
+    return this.pipelines[owners === undefined ? 0 : (owners[slotOf(keyBytes, keyFrom, keyTo)] as number)] as Pipeline;
   }
 
   /** Sends what was filled in for whichever node; with `but`, only what was begun in another span than this. */

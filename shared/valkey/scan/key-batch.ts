@@ -47,6 +47,6 @@ export class KeyBatch {
 
   /** The slot of each key. */
   slots(): number[] {
-    return this.ends.map((end, index) => slotOf(this.bytes.subarray(this.startOf(index), end)));
+    return this.ends.map((end, index) => slotOf(this.bytes, this.startOf(index), end));
   }
 }
