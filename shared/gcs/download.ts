@@ -2,10 +2,10 @@ import { StatusError } from "../error.ts";
 import type { ObjectInfo, ReadRange } from "../pipeline/ports.ts";
 import { createChecksum } from "./checksum.ts";
 import { isBucketMissing, isTransient, type Refusal, readRefusal, refused } from "./error.ts";
-import { giveBack } from "./give-back.ts";
 import { attempted, type Connections, type Request, type Response, readText, send } from "./http.ts";
 import { objectPath } from "./name.ts";
 import { createPatience, type Limits, type Patience } from "./patience.ts";
+import { BrokenBody, piecesOf } from "./pieces.ts";
 
 /** What a download needs to know of where it reads. */
 export interface Origin {
@@ -58,17 +58,18 @@ export async function* download(
     expected = { ...expectationOf(opened.headers, reading), ...expected };
     let broken: StatusError | undefined;
     try {
-      for await (const chunk of paced(opened, what, origin.limits, patience)) {
-        at += chunk.length;
-        if (start === 0) checksum.add(chunk);
-        yield chunk;
-        if (fleeting) giveBack(chunk);
+      const progress = () => patience.progress();
+      for await (const piece of piecesOf(opened.body, { stallMs: origin.limits.stallMs, fleeting, progress })) {
+        at += piece.length;
+        if (start === 0) checksum.add(piece);
+        yield piece;
+        progress();
         signal?.throwIfAborted();
       }
     } catch (error) {
       signal?.throwIfAborted();
-      if (!(error instanceof StatusError) || error.code !== "UNAVAILABLE") throw error;
-      broken = error;
+      if (!(error instanceof BrokenBody)) throw error;
+      broken = new StatusError("UNAVAILABLE", `${what}: the connection broke: ${error.message}`, { cause: error });
     } finally {
       opened.close();
     }
@@ -109,37 +110,6 @@ async function ask(request: Request): Promise<Response | Refusal> {
   const response = await send(request);
   if (response.status === 200 || response.status === 206) return response;
   return readRefusal(response.status, await readText(response, request.what, request.stallMs));
-}
-
-/** The body's chunks. Only the wait for the connection is timed, not the consumer's. UNAVAILABLE when it breaks or stalls. */
-async function* paced(
-  { body }: Response,
-  what: string,
-  { stallMs }: Limits,
-  patience: Patience,
-): AsyncGenerator<Uint8Array> {
-  let isWaiting = false;
-  const stalled = setTimeout(() => {
-    if (isWaiting) body.destroy(new Error(`nothing moved for ${stallMs / 1000} s`));
-  }, stallMs);
-  try {
-    const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-    for (;;) {
-      isWaiting = true;
-      stalled.refresh();
-      const { done, value } = await chunks.next();
-      isWaiting = false;
-      if (done) return;
-      patience.progress();
-      yield value;
-      patience.progress();
-    }
-  } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    throw new StatusError("UNAVAILABLE", `${what}: the connection broke: ${said}`, { cause: error });
-  } finally {
-    clearTimeout(stalled);
-  }
 }
 
 function expectationOf(headers: Response["headers"], { start, end }: Reading): Expectation {
