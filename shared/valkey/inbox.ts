@@ -50,10 +50,9 @@ export class Inbox {
     );
   }
 
-  /** Bytes that the next `take` hands out, while the socket may still add to them; else 0. */
-  get growingBytes(): number {
-    const next = this.#ready[0];
-    return next !== undefined && next.slab === this.#filling ? next.end - next.start : 0;
+  /** Whether there is something to take. */
+  get isFilled(): boolean {
+    return this.#ready.length > 0;
   }
 
   /** All that has come into one slab since, or nothing; takes the previous view back. */

@@ -7,9 +7,6 @@ import { type OpenSocket, openSocket, whyHungUp } from "./socket.ts";
 /** How long a server may take to answer a small command. */
 const REPLY_TIMEOUT_MS = 10_000;
 
-/** Enough at once: what each chunk costs its reader does not show any more. */
-const ENOUGH_BYTES = 256 * 1024;
-
 /** No line that is read here is longer; error replies stay far below. */
 const LINE_BYTES = 16 * 1024;
 
@@ -59,17 +56,13 @@ export class Link {
 
   /**
    * The next bytes, valid until the next read; `undefined` once the other side has ended. UNAVAILABLE: the link broke,
-   * or nothing came for `silenceMs`. Where little is there, it waits `gatherMs` for more to hand out with it.
+   * or nothing came for `silenceMs`. Where nothing has been read yet, it lets `gatherMs` pass first: what comes meanwhile piles up
+   * with the kernel, and is read at once.
    */
   async read(silenceMs: number, gatherMs = 0): Promise<Uint8Array | undefined> {
-    let mayGather = gatherMs > 0;
+    if (gatherMs > 0 && !this.#hasSomething) await this.#gather(gatherMs);
     for (;;) {
       this.#signal.throwIfAborted();
-      if (mayGather && this.#isLittle()) {
-        mayGather = false;
-        await this.#settled(gatherMs, () => this.#ended || !this.#isLittle());
-        continue;
-      }
       const chunk = this.#take();
       if (chunk !== undefined) return chunk;
       const failure = this.#open?.failure();
@@ -181,10 +174,15 @@ export class Link {
     return chunk;
   }
 
-  /** Something has come, and less than what is worth a chunk of its own. */
-  #isLittle(): boolean {
-    const { growingBytes } = this.#inbox;
-    return growingBytes > 0 && growingBytes < ENOUGH_BYTES && this.#rest === undefined;
+  get #hasSomething(): boolean {
+    return this.#rest !== undefined || this.#inbox.isFilled;
+  }
+
+  async #gather(ms: number): Promise<void> {
+    const socket = this.#address.tls ? undefined : this.#open?.socket;
+    socket?.pause();
+    await this.#settled(ms, () => this.#ended);
+    socket?.resume();
   }
 
   async #somethingNew(silenceMs: number): Promise<void> {

@@ -8,7 +8,7 @@ const foreverMs = 2 ** 31 - 1;
 export interface Listening {
   /** How long the server may answer nothing while it owes answers. */
   silenceMs: number;
-  /** How long what has come may wait for more, in milliseconds, where it is little; nothing where absent. */
+  /** How long what comes is left to pile up before it is read, in milliseconds; not at all where absent. */
   gatherMs?: number;
   /** How long it has owed answers without giving one, or without taking more of what is sent. */
   waitedMs(): number;

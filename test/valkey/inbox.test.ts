@@ -31,13 +31,15 @@ describe("an inbox", () => {
     expect(inbox.hasRoom()).toBe(true);
   });
 
-  it("tells how much the next view has grown to, until the socket goes on in the other slab", () => {
+  it("is filled until everything was taken", () => {
     const inbox = new Inbox(SLAB_BYTES);
-    const grown = [40_000, 40_000, SLAB_BYTES - 80_000].map((bytes) => {
-      inbox.filled(bytes);
-      return inbox.growingBytes;
-    });
-    expect(grown).toEqual([40_000, 80_000, 0]);
+    const before = inbox.isFilled;
+    inbox.filled(SLAB_BYTES);
+    inbox.filled(1);
+    inbox.take();
+    const between = inbox.isFilled;
+    inbox.take();
+    expect([before, between, inbox.isFilled]).toEqual([false, true, false]);
   });
 });
 

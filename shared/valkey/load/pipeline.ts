@@ -10,7 +10,7 @@ import { Window } from "./window.ts";
 const SILENCE_MS = 30_000;
 
 /** Replies trickle in by the hundred bytes: so long they are gathered, while the server has more than that to do. */
-const GATHER_MS = 5;
+const GATHER_MS = 20;
 
 /** What the sender of a large value tells of it. */
 export interface LargeSending {
