@@ -7,6 +7,7 @@ import { createPorts } from "../shared/google.ts";
 import { buried } from "../shared/pipeline/dead-letter.ts";
 import { handle } from "../shared/pipeline/handle.ts";
 import { timingOf } from "../shared/pipeline/timing.ts";
+import { leaveDomain } from "./leave-domain.ts";
 import { type Delivery, unpack } from "./push.ts";
 import { relay } from "./relay.ts";
 import { type StepFunction, steps } from "./steps.ts";
@@ -18,6 +19,7 @@ const timing = timingOf(config.leaseSeconds);
 
 /** Fails the delivery unless the loop is through with the message: Pub/Sub brings it again. */
 async function deliver(name: StepFunction, delivery: Delivery): Promise<void> {
+  leaveDomain();
   if (delivery.topic === "tick.v1" || delivery.topic === "dead-letter")
     throw new StatusError("UNIMPLEMENTED", `${name} does not hear ${delivery.topic}`);
   const answer = await handle(steps[name], { ...delivery, type: delivery.topic }, ports, timing);
