@@ -87,7 +87,7 @@ export interface AutomatedBackupConfig {
 
 /**
  * What keeps backups beyond their own `expireTime`. Rules combine: what one of them keeps is kept. Empty: only
- * `expireTime` counts, and the newest verified backup always stays.
+ * `expireTime` counts, and the newest verified backup always stays; so does the newest of them that holds keys.
  */
 export interface RetentionPolicy {
   /** The newest n. */

@@ -9,7 +9,10 @@ export type Entry = Pick<
   Backup,
   "name" | "state" | "createTime" | "expireTime" | "verification" | "pins" | "reviewTime"
 > &
-  Pick<Backup, "hold" | "purgeTime" | "purgeStartTime" | "deferredUntil" | "deferredBy">;
+  Pick<Backup, "hold" | "purgeTime" | "purgeStartTime" | "deferredUntil" | "deferredBy"> & {
+    /** Whether any of its files does: a server that has lost its data is backed up, and verified, as well as any other. */
+    holdsKeys: boolean;
+  };
 
 /** What a sweep does with a backup, and why. */
 export interface Decision {
@@ -35,9 +38,9 @@ const rules: [keyof RetentionPolicy & `keep${string}`, Period][] = [
 
 /**
  * One decision for each backup of one collection. A backup expires once its `expireTime` has passed and no rule keeps it. Never taken: the
- * newest verified one, the `minimumRedundancy` best, what is held, what somebody reads (`inUse`: names of backups that live
- * Operations have pinned). Deciding again, after what was decided has been done, decides nothing new. A policy that is not valid
- * keeps everything. Who decides many collections hands in the same `calendars`.
+ * newest verified one, the newest verified one that holds keys, the `minimumRedundancy` best, what is held, what somebody reads
+ * (`inUse`: names of backups that live Operations have pinned). Deciding again, after what was decided has been done, decides
+ * nothing new. A policy that is not valid keeps everything. Who decides many collections hands in the same `calendars`.
  */
 export function decide(
   catalogue: readonly Entry[],
@@ -112,7 +115,10 @@ function keepers(catalogue: readonly Entry[], policy: RetentionPolicy, calendars
   const keep = (backup: Entry | undefined, reason: string) => {
     if (backup !== undefined && !kept.has(backup)) kept.set(backup, reason);
   };
-  keep(living.find(isVerified), "is the newest verified one");
+  const verified = living.filter(isVerified);
+  const withKeys = verified.find(({ holdsKeys }) => holdsKeys);
+  keep(verified[0], "is the newest verified one");
+  keep(withKeys, "is the newest verified one that holds keys");
   const best = [...living].sort((a, b) => ranks[b.verification] - ranks[a.verification] || newestFirst(a, b));
   const minimum = policy.minimumRedundancy ?? 1;
   for (const backup of best.slice(0, minimum)) keep(backup, `is one of the ${minimum} that must stay`);

@@ -96,9 +96,10 @@ export async function* decideAll(store: Store, now: string, signal: AbortSignal)
 /** Only what decides: a catalogue is held whole, and backups of many shards are large. */
 function entryOf(backup: Backup): Entry {
   const { name, state, createTime, expireTime, verification, pins, reviewTime } = backup;
-  const { hold, purgeTime, purgeStartTime, deferredUntil, deferredBy } = backup;
+  const { hold, purgeTime, purgeStartTime, deferredUntil, deferredBy, backupFiles } = backup;
   return {
     ...{ name, state, createTime, expireTime, verification, pins },
+    holdsKeys: backupFiles.some(({ keys }) => keys > 0),
     ...(reviewTime !== undefined && { reviewTime }),
     ...(hold !== undefined && { hold }),
     ...(purgeTime !== undefined && { purgeTime }),

@@ -1,4 +1,5 @@
 import type { Backup, BackupFile } from "../../shared/backup/backup.ts";
+import type { Entry } from "../../shared/backup/retention.ts";
 
 const base: Backup = {
   name: "",
@@ -29,10 +30,17 @@ export const backup = (createTime: string, fields: Partial<Backup> = {}): Backup
   ...fields,
 });
 
+/** The same as it is decided; it holds keys unless said otherwise. */
+export const entry = (createTime: string, fields: Partial<Entry> = {}): Entry => ({
+  ...backup(createTime),
+  holdsKeys: true,
+  ...fields,
+});
+
 /** One a day. */
-export const daily = (from: string, days: number): Backup[] =>
+export const daily = (from: string, days: number): Entry[] =>
   Array.from({ length: days }, (_, n) =>
-    backup(new Date(Date.parse(`${from}T03:00:00Z`) + n * 86_400_000).toISOString()),
+    entry(new Date(Date.parse(`${from}T03:00:00Z`) + n * 86_400_000).toISOString()),
   );
 
 /** One shard's file. */

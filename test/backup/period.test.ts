@@ -1,16 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Backup, RetentionPolicy } from "../../shared/backup/backup.ts";
+import type { RetentionPolicy } from "../../shared/backup/backup.ts";
 import { createCalendar, type Period } from "../../shared/backup/period.ts";
-import { decide } from "../../shared/backup/retention.ts";
-import { backup } from "./catalogue.ts";
+import { decide, type Entry } from "../../shared/backup/retention.ts";
+import { entry } from "./catalogue.ts";
 
 const utc = createCalendar("Etc/UTC");
 const nobody: ReadonlySet<string> = new Set();
 
 /** The days whose backups a policy keeps, long after all of them expired. */
 function kept(times: string[], policy: RetentionPolicy): string[] {
-  const catalogue: Backup[] = times.map((time) => backup(time));
+  const catalogue: Entry[] = times.map((time) => entry(time));
   const decisions = decide(catalogue, policy, nobody, "2040-01-01T00:00:00.000Z");
   return times.filter((_, n) => decisions[n]?.action === "KEEP");
 }

@@ -1,15 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Backup, RetentionPolicy, Verification } from "../../shared/backup/backup.ts";
+import type { RetentionPolicy, Verification } from "../../shared/backup/backup.ts";
 import { capped } from "../../shared/backup/cap.ts";
-import { assertPolicy, type Decision, decide } from "../../shared/backup/retention.ts";
-import { backup, daily } from "./catalogue.ts";
+import { assertPolicy, type Decision, decide, type Entry } from "../../shared/backup/retention.ts";
+import { daily, entry } from "./catalogue.ts";
 
 const now = "2026-11-21T12:00:00.000Z";
 const nobody: ReadonlySet<string> = new Set();
 
 const actions = (decisions: Decision[]): string[] => decisions.map(({ action }) => action);
-const keptDays = (catalogue: Backup[], policy: RetentionPolicy): string[] => {
+const keptDays = (catalogue: Entry[], policy: RetentionPolicy): string[] => {
   const kept = new Set(
     decide(catalogue, policy, nobody, now)
       .filter(({ action }) => action === "KEEP")
@@ -20,7 +20,7 @@ const keptDays = (catalogue: Backup[], policy: RetentionPolicy): string[] => {
 
 describe("without a policy", () => {
   it("what has not expired is kept, and says until when", () => {
-    const [decision] = decide([backup("2026-11-01", { expireTime: "2026-12-06T03:00:00.000Z" })], {}, nobody, now);
+    const [decision] = decide([entry("2026-11-01", { expireTime: "2026-12-06T03:00:00.000Z" })], {}, nobody, now);
     expect(decision).toMatchObject({ action: "KEEP", reason: "it expires at 2026-12-06T03:00:00.000Z" });
   });
   it("says when what goes has expired, and why what stays does", () => {
@@ -35,18 +35,18 @@ describe("without a policy", () => {
   });
   it("a backup expires at its expireTime, not before", () => {
     const at = (expireTime: string) =>
-      actions(decide([backup("2026-11-01", { expireTime }), backup("2026-11-02")], {}, nobody, now))[0];
+      actions(decide([entry("2026-11-01", { expireTime }), entry("2026-11-02")], {}, nobody, now))[0];
     expect([at(now), at("2026-11-21T12:00:00.001Z")]).toEqual(["EXPIRE", "KEEP"]);
   });
   it("an unverified one, however new, does not stand in for a verified one", () => {
-    const catalogue = [backup("2026-11-01"), backup("2026-11-02", { verification: "UNVERIFIED" })];
+    const catalogue = [entry("2026-11-01"), entry("2026-11-02", { verification: "UNVERIFIED" })];
     expect(actions(decide(catalogue, {}, nobody, now))).toEqual(["KEEP", "EXPIRE"]);
   });
   it("the last one stays even if it is unverified", () => {
-    expect(actions(decide([backup("2026-11-01", { verification: "UNVERIFIED" })], {}, nobody, now))).toEqual(["KEEP"]);
+    expect(actions(decide([entry("2026-11-01", { verification: "UNVERIFIED" })], {}, nobody, now))).toEqual(["KEEP"]);
   });
   it("the best verification stays beside the newest verified one", () => {
-    const catalogue = [backup("2026-11-01", { verification: "PROVEN" }), backup("2026-11-02"), backup("2026-11-03")];
+    const catalogue = [entry("2026-11-01", { verification: "PROVEN" }), entry("2026-11-02"), entry("2026-11-03")];
     expect(actions(decide(catalogue, {}, nobody, now))).toEqual(["KEEP", "EXPIRE", "KEEP"]);
   });
   it("a clock that jumped backwards lets nothing go", () => {
@@ -55,10 +55,65 @@ describe("without a policy", () => {
   });
 });
 
+describe("of a server that has lost its data", () => {
+  const empty = (createTime: string) => entry(createTime, { holdsKeys: false });
+  const reasons = (catalogue: Entry[], policy: RetentionPolicy = {}) =>
+    decide(catalogue, policy, nobody, now).map(({ reason }) => reason.replace("it expired at ", "").slice(26));
+
+  it("the newest backup that holds keys stays beside the newest one", () => {
+    expect(reasons([entry("2026-11-01"), entry("2026-11-02"), empty("2026-11-03"), empty("2026-11-04")])).toEqual([
+      "",
+      "but is the newest verified one that holds keys",
+      "",
+      "but is the newest verified one",
+    ]);
+  });
+  it("it goes once a newer one holds keys", () => {
+    expect(reasons([entry("2026-11-01"), empty("2026-11-02"), entry("2026-11-03")])).toEqual([
+      "",
+      "",
+      "but is the newest verified one",
+    ]);
+  });
+  it("one that is unverified, being taken or deleted does not stand in for it", () => {
+    for (const fields of [
+      { verification: "UNVERIFIED" },
+      { state: "CREATING" },
+      { state: "DELETING", purgeTime: "2027-01-01T00:00:00.000Z" },
+    ] as const)
+      expect(reasons([entry("2026-11-01"), entry("2026-11-02", fields), empty("2026-11-03")])[0]).toBe(
+        "but is the newest verified one that holds keys",
+      );
+  });
+  it("one that is held, or read, or has not expired does", () => {
+    const hold = { reason: "audit", createTime: now, operation: "operations/hold-1" };
+    const used = new Set([entry("2026-11-02").name]);
+    const first = (fields: Partial<Entry>, inUse = nobody) =>
+      decide([entry("2026-11-01"), entry("2026-11-02", fields), empty("2026-11-03")], {}, inUse, now)[0]?.action;
+    expect([first({ hold }), first({}, used), first({ expireTime: "2027-01-01T00:00:00.000Z" })]).toEqual([
+      "EXPIRE",
+      "EXPIRE",
+      "EXPIRE",
+    ]);
+  });
+  it("only the newest one stays where none holds keys", () => {
+    expect(reasons([empty("2026-11-01"), empty("2026-11-02")])).toEqual(["", "but is the newest verified one"]);
+  });
+  it("it stays beside what the policy keeps", () => {
+    const catalogue = [entry("2026-11-01", { verification: "PROVEN" }), entry("2026-11-02"), empty("2026-11-03")];
+    expect(reasons([...catalogue, empty("2026-11-04")], { minimumRedundancy: 2 })).toEqual([
+      "but is one of the 2 that must stay",
+      "but is the newest verified one that holds keys",
+      "",
+      "but is the newest verified one",
+    ]);
+  });
+});
+
 describe("never taken", () => {
-  const newest = backup("2026-11-20");
+  const newest = entry("2026-11-20");
   it("what is held: the reason is told", () => {
-    const held = backup("2026-11-01", { hold: { reason: "audit", createTime: now, operation: "operations/hold-1" } });
+    const held = entry("2026-11-01", { hold: { reason: "audit", createTime: now, operation: "operations/hold-1" } });
     expect(decide([held, newest], {}, nobody, now)[0]).toMatchObject({ action: "HOLD", reason: "it is held: audit" });
     expect(
       decide([{ ...held, state: "DELETING", purgeTime: "2026-01-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]
@@ -66,14 +121,14 @@ describe("never taken", () => {
     ).toBe("HOLD");
   });
   it("what somebody reads, tombstone or not", () => {
-    const read = backup("2026-11-01");
+    const read = entry("2026-11-01");
     const used = new Set([read.name]);
     expect(decide([read, newest], {}, used, now)[0]).toMatchObject({ action: "KEEP", reason: "somebody reads it" });
     const dead = { ...read, state: "DELETING" as const, purgeTime: "2026-01-01T00:00:00.000Z" };
     expect(decide([dead, newest], {}, used, now)[0]).toMatchObject({ action: "KEEP", reason: "somebody reads it" });
   });
   it("what is being taken", () => {
-    expect(decide([backup("2026-11-01", { state: "CREATING" }), newest], {}, nobody, now)[0]).toMatchObject({
+    expect(decide([entry("2026-11-01", { state: "CREATING" }), newest], {}, nobody, now)[0]).toMatchObject({
       action: "KEEP",
       reason: "it is being taken",
     });
@@ -93,8 +148,8 @@ describe("never taken", () => {
 });
 
 describe("a tombstone", () => {
-  const newest = backup("2026-11-20");
-  const dead = backup("2026-11-01", { state: "DELETING", purgeTime: now });
+  const newest = entry("2026-11-20");
+  const dead = entry("2026-11-01", { state: "DELETING", purgeTime: now });
   it("is erased at the end of its grace, not before", () => {
     expect(decide([dead, newest], {}, nobody, now)[0]).toMatchObject({
       action: "ERASE",
@@ -106,7 +161,7 @@ describe("a tombstone", () => {
     });
   });
   it("of which nobody knows when its grace ends is kept", () => {
-    expect(decide([backup("2026-11-01", { state: "DELETING" }), newest], {}, nobody, now)[0]?.action).toBe("KEEP");
+    expect(decide([entry("2026-11-01", { state: "DELETING" }), newest], {}, nobody, now)[0]?.action).toBe("KEEP");
   });
   it("that its bucket keeps is deferred until then", () => {
     expect(decide([{ ...dead, deferredUntil: "2026-12-01T00:00:00.000Z" }, newest], {}, nobody, now)[0]).toMatchObject({
@@ -117,8 +172,8 @@ describe("a tombstone", () => {
   });
   it("does not count for any rule: the newest living one stays", () => {
     const catalogue = [
-      backup("2026-11-01"),
-      backup("2026-11-02", { state: "DELETING", purgeTime: "2027-01-01T00:00:00.000Z" }),
+      entry("2026-11-01"),
+      entry("2026-11-02", { state: "DELETING", purgeTime: "2027-01-01T00:00:00.000Z" }),
     ];
     expect(actions(decide(catalogue, { keepLast: 1 }, nobody, now))).toEqual(["KEEP", "KEEP"]);
   });
@@ -159,12 +214,12 @@ describe("grandfather, father, son", () => {
     ]);
   });
   it("counts periods that have a backup: a gap takes none away", () => {
-    const catalogue = ["2026-01-10", "2026-05-10", "2026-05-20", "2026-11-20"].map((day) => backup(day));
+    const catalogue = ["2026-01-10", "2026-05-10", "2026-05-20", "2026-11-20"].map((day) => entry(day));
     expect(keptDays(catalogue, { keepMonthly: 3 })).toEqual(["2026-01-10", "2026-05-20", "2026-11-20"]);
   });
   it("begins its days where its time zone does", () => {
     const catalogue = ["2026-11-19T14:00:00.000Z", "2026-11-19T16:00:00.000Z", "2026-11-20T14:00:00.000Z"].map((time) =>
-      backup(time),
+      entry(time),
     );
     expect(keptDays(catalogue, { keepDaily: 2 })).toEqual(["2026-11-19", "2026-11-20"]);
     expect(actions(decide(catalogue, { keepDaily: 2, timeZone: "Asia/Tokyo" }, nobody, now))).toEqual([
@@ -175,16 +230,16 @@ describe("grandfather, father, son", () => {
   });
   it("prefers a verified backup to a newer one that is not", () => {
     const catalogue = [
-      backup("2026-11-19T01:00:00.000Z"),
-      backup("2026-11-19T02:00:00.000Z", { verification: "UNVERIFIED" }),
-      backup("2026-11-20"),
+      entry("2026-11-19T01:00:00.000Z"),
+      entry("2026-11-19T02:00:00.000Z", { verification: "UNVERIFIED" }),
+      entry("2026-11-20"),
     ];
     expect(actions(decide(catalogue, { keepDaily: 2 }, nobody, now))).toEqual(["KEEP", "EXPIRE", "KEEP"]);
   });
   it("keeps the last n, verified or not, and says so", () => {
     expect(keptDays(daily("2026-11-01", 5), { keepLast: 2 })).toEqual(["2026-11-04", "2026-11-05"]);
     const catalogue = [
-      backup("2026-11-01"),
+      entry("2026-11-01"),
       ...daily("2026-11-02", 2).map((one) => ({ ...one, verification: "UNVERIFIED" as const })),
     ];
     expect(decide(catalogue, { keepLast: 2 }, nobody, now).map(({ reason }) => reason.replace(/^.*but /, ""))).toEqual([
@@ -199,41 +254,41 @@ describe("grandfather, father, son", () => {
     expect(keptDays([...catalogue].reverse(), { keepLast: 2 })).toEqual(["2026-11-03", "2026-11-02"]);
   });
   it("comes out the same whatever order the catalogue is in, and for two of one millisecond", () => {
-    const twins = [backup("2026-11-05", { name: "a" }), backup("2026-11-05", { name: "b" })];
+    const twins = [entry("2026-11-05", { name: "a" }), entry("2026-11-05", { name: "b" })];
     expect(decide(twins, {}, nobody, now).map(({ action }) => action)).toEqual(["EXPIRE", "KEEP"]);
     expect(decide([...twins].reverse(), {}, nobody, now).map(({ action }) => action)).toEqual(["KEEP", "EXPIRE"]);
   });
 });
 
 describe("when a sweep has to look again", () => {
-  const reviewOf = (catalogue: Backup[], policy: RetentionPolicy = {}) =>
+  const reviewOf = (catalogue: Entry[], policy: RetentionPolicy = {}) =>
     decide(catalogue, policy, nobody, now).map(({ reviewTime }) => reviewTime);
   const alive = "2026-11-21T12:00:00.001Z";
 
   it("is at the expiry of what lives", () => {
-    expect(reviewOf([backup("2026-11-01", { expireTime: alive })])).toEqual([alive]);
+    expect(reviewOf([entry("2026-11-01", { expireTime: alive })])).toEqual([alive]);
   });
   it("is at the end of a tombstone's grace, or when its bucket lets it go", () => {
     const purgeTime = "2026-11-22T00:00:00.000Z";
-    const dead = backup("2026-11-01", { state: "DELETING", purgeTime });
+    const dead = entry("2026-11-01", { state: "DELETING", purgeTime });
     const deferred = { ...dead, deferredUntil: "2026-12-01T00:00:00.000Z" };
     expect(reviewOf([dead, deferred])).toEqual([purgeTime, deferred.deferredUntil]);
   });
   it("is not asked for by time where a rule keeps what has expired, even in this very millisecond", () => {
     const decisions = decide(daily("2026-11-01", 3), { keepLast: 2 }, nobody, now);
     expect(decisions.map((decision) => "reviewTime" in decision)).toEqual([true, false, false]);
-    expect(reviewOf([backup("2026-11-01", { expireTime: now })])).toEqual([undefined]);
+    expect(reviewOf([entry("2026-11-01", { expireTime: now })])).toEqual([undefined]);
   });
   it("is told of what a rule would keep, too, until it has expired", () => {
-    expect(reviewOf([backup("2026-11-01"), backup("2026-11-02", { expireTime: alive })], { keepLast: 2 })).toEqual([
+    expect(reviewOf([entry("2026-11-01"), entry("2026-11-02", { expireTime: alive })], { keepLast: 2 })).toEqual([
       undefined,
       alive,
     ]);
   });
   it("is told of a tombstone whatever the rules, and of nothing that is held", () => {
-    const dead = backup("2026-11-01", { state: "DELETING", purgeTime: "2026-11-20T00:00:00.000Z" });
+    const dead = entry("2026-11-01", { state: "DELETING", purgeTime: "2026-11-20T00:00:00.000Z" });
     const hold = { reason: "audit", createTime: now, operation: "operations/hold-1" };
-    expect(reviewOf([dead, backup("2026-11-02", { hold }), backup("2026-11-03")], { keepLast: 9 })).toEqual([
+    expect(reviewOf([dead, entry("2026-11-02", { hold }), entry("2026-11-03")], { keepLast: 9 })).toEqual([
       dead.purgeTime,
       undefined,
       undefined,
@@ -272,13 +327,13 @@ describe("a policy that is not valid", () => {
 
 describe("what is put off", () => {
   const until = "2026-12-01T00:00:00.000Z";
-  const dead = backup("2026-11-01", {
+  const dead = entry("2026-11-01", {
     state: "DELETING",
     purgeTime: "2026-11-20T00:00:00.000Z",
     deferredUntil: until,
     deferredBy: "RETENTION_POLICY",
   });
-  const reasonOf = (fields: Partial<Backup>): string | undefined =>
+  const reasonOf = (fields: Partial<Entry>): string | undefined =>
     decide([{ ...dead, ...fields }], {}, nobody, now)[0]?.reason;
 
   it("says until when its bucket keeps it, and that it can be undeleted", () => {
@@ -301,7 +356,7 @@ describe("what is put off", () => {
 
 describe("what lives for less than a day", () => {
   const short = /bills a managed backup/;
-  const decisionOf = (fields: Partial<Backup>) => decide([backup("2026-11-21", fields)], {}, nobody, now)[0]?.reason;
+  const decisionOf = (fields: Partial<Entry>) => decide([entry("2026-11-21", fields)], {}, nobody, now)[0]?.reason;
 
   it("is told to be billed for a whole one", () => {
     expect(decisionOf({ expireTime: "2026-11-21T13:00:00.000Z" })).toMatch(short);
@@ -434,23 +489,24 @@ describe("for every catalogue, policy and clock", () => {
   const time = fc
     .integer({ min: Date.UTC(2020, 0, 1), max: Date.UTC(2027, 0, 1) })
     .map((ms) => new Date(ms).toISOString());
-  const aBackup = fc
+  const anEntry = fc
     .record({
       createTime: time,
       expireTime: time,
       verification: fc.constantFrom<Verification>("UNVERIFIED", "CHECKED", "PROVEN"),
-      state: fc.constantFrom<Backup["state"]>("ACTIVE", "ACTIVE", "ACTIVE", "DELETING", "CREATING"),
+      state: fc.constantFrom<Entry["state"]>("ACTIVE", "ACTIVE", "ACTIVE", "DELETING", "CREATING"),
+      holdsKeys: fc.constantFrom(true, false, false, false),
       isHeld: fc.boolean(),
     })
     .map(({ isHeld, ...fields }) => ({
-      ...backup(fields.createTime),
+      ...entry(fields.createTime),
       ...fields,
       ...(isHeld &&
         fields.createTime < "2021" && { hold: { reason: "r", createTime: now, operation: "operations/hold-1" } }),
       ...(fields.state === "DELETING" && { purgeTime: fields.expireTime }),
     }));
   const aCatalogue = fc
-    .array(aBackup, { maxLength: 40 })
+    .array(anEntry, { maxLength: 40 })
     .map((all) => all.map((one, n) => ({ ...one, name: `b${n}` })));
   const small = fc.integer({ min: 0, max: 6 });
   const aPolicy = fc.record(
@@ -467,13 +523,21 @@ describe("for every catalogue, policy and clock", () => {
   );
 
   /** What is left once every decision was carried out. */
-  const carriedOut = (catalogue: Backup[], decisions: Decision[], from: string): Backup[] =>
+  const carriedOut = (catalogue: Entry[], decisions: Decision[], from: string): Entry[] =>
     catalogue.flatMap((one, n) => {
       const action = decisions[n]?.action;
       if (action === "ERASE") return [];
       return action === "EXPIRE" ? [{ ...one, state: "DELETING" as const, purgeTime: `${from}~` }] : [one];
     });
-  const living = (catalogue: Backup[]): Backup[] => catalogue.filter(({ state }) => state === "ACTIVE");
+  const living = (catalogue: Entry[]): Entry[] => catalogue.filter(({ state }) => state === "ACTIVE");
+
+  /** When the newest of the living ones that are verified was taken. */
+  const newestVerified = (catalogue: Entry[]): string | undefined =>
+    living(catalogue)
+      .filter(({ verification }) => verification !== "UNVERIFIED")
+      .map(({ createTime }) => createTime)
+      .sort()
+      .at(-1);
 
   it("the minimum redundancy stays, of the best verification there is", () => {
     fc.assert(
@@ -481,7 +545,7 @@ describe("for every catalogue, policy and clock", () => {
         const left = living(carriedOut(catalogue, decide(catalogue, policy, nobody, at), at));
         const before = living(catalogue);
         expect(left.length).toBeGreaterThanOrEqual(Math.min(policy.minimumRedundancy ?? 1, before.length));
-        const best = (all: Backup[]) =>
+        const best = (all: Entry[]) =>
           Math.max(-1, ...all.map(({ verification }) => ["UNVERIFIED", "CHECKED", "PROVEN"].indexOf(verification)));
         expect(best(left)).toBe(best(before));
       }),
@@ -491,18 +555,29 @@ describe("for every catalogue, policy and clock", () => {
     fc.assert(
       fc.property(aCatalogue, aPolicy, time, fc.integer({ min: 0, max: 39 }), (catalogue, policy, at, reader) => {
         const decisions = decide(catalogue, policy, new Set([`b${reader}`]), at);
-        const verified = living(catalogue).filter(({ verification }) => verification !== "UNVERIFIED");
-        const newest = verified
-          .map(({ createTime }) => createTime)
-          .sort()
-          .at(-1);
-        const left = living(carriedOut(catalogue, decisions, at));
-        if (newest !== undefined)
-          expect(
-            left.some(({ createTime, verification }) => createTime === newest && verification !== "UNVERIFIED"),
-          ).toBe(true);
+        expect(newestVerified(carriedOut(catalogue, decisions, at))).toBe(newestVerified(catalogue));
         for (const [n, { action }] of decisions.entries())
           if (n === reader || catalogue[n]?.hold !== undefined) expect(["KEEP", "HOLD"]).toContain(action);
+      }),
+    );
+  });
+  it("the newest verified one that holds keys is never taken", () => {
+    fc.assert(
+      fc.property(aCatalogue, fc.oneof(fc.constant({}), aPolicy), (catalogue, policy) => {
+        const full = (all: Entry[]) => all.filter(({ holdsKeys }) => holdsKeys);
+        const left = carriedOut(catalogue, decide(catalogue, policy, nobody, now), now);
+        expect(newestVerified(full(left))).toBe(newestVerified(full(catalogue)));
+      }),
+    );
+  });
+  it("that some hold no keys keeps one more at most, and lets none go", () => {
+    fc.assert(
+      fc.property(aCatalogue, aPolicy, time, (catalogue, policy, at) => {
+        const taken = (all: Entry[]) =>
+          decide(all, policy, nobody, at).flatMap(({ action, backup }) => (action === "EXPIRE" ? [backup] : []));
+        const all = taken(catalogue.map((one) => ({ ...one, holdsKeys: true })));
+        expect(all).toEqual(expect.arrayContaining(taken(catalogue)));
+        expect(all.length - taken(catalogue).length).toBeLessThanOrEqual(1);
       }),
     );
   });
@@ -522,7 +597,7 @@ describe("for every catalogue, policy and clock", () => {
         const decisions = decide(catalogue, policy, nobody, at);
         const partly = decisions.map((decision, n) => (n < stop ? decision : { ...decision, action: "KEEP" as const }));
         const half = carriedOut(catalogue, partly, at);
-        const end = (all: Backup[]) => all.filter(({ state }) => state !== "DELETING").map(({ name }) => name);
+        const end = (all: Entry[]) => all.filter(({ state }) => state !== "DELETING").map(({ name }) => name);
         expect(end(carriedOut(half, decide(half, policy, nobody, at), at))).toEqual(
           end(carriedOut(catalogue, decisions, at)),
         );
@@ -553,7 +628,7 @@ describe("for every catalogue, policy and clock", () => {
     fc.assert(
       fc.property(aCatalogue, aPolicy, time, time, fc.nat(39), (catalogue, policy, at, other, gone) => {
         const later = at < other ? other : at;
-        const kept = (all: Backup[], when: string): string[] =>
+        const kept = (all: Entry[], when: string): string[] =>
           decide(all, policy, nobody, when)
             .filter(({ backup, action, reviewTime }) => {
               const found = all.find(({ name }) => name === backup);
@@ -580,7 +655,7 @@ describe("for every catalogue, policy and clock", () => {
   it("capping again and again takes in the end what would have gone at once", () => {
     fc.assert(
       fc.property(aCatalogue, aPolicy, time, (catalogue, policy, at) => {
-        let left: Backup[] = catalogue;
+        let left: Entry[] = catalogue;
         for (let round = 0; round < 6; round++) {
           const times = new Map(left.map(({ name, createTime }) => [name, createTime]));
           left = carriedOut(left, capped(decide(left, policy, nobody, at), times), at);

@@ -43,7 +43,8 @@ describe.each(storeBackends)("what is due in $name", ({ start }) => {
 
   it("is decided with the whole catalogue, more than one page of it", async () => {
     const names = Array.from({ length: 301 }, (_, n) => `backupCollections/d/backups/b${n}`);
-    const fields = { state: "ACTIVE", createTime: at(0), expireTime: at(1), verification: "CHECKED", pins: [] };
+    const times = { createTime: at(0), expireTime: at(1) };
+    const fields = { state: "ACTIVE", ...times, verification: "CHECKED", pins: [], backupFiles: [] };
     await store.commit(names.map((path) => ({ kind: "create", path, data: { name: path, ...fields } })));
     const of = { collection: "backupCollections/d", holder: undefined };
     const { decisions } = await review(store, of, { now: at(12) }, AbortSignal.timeout(20_000));

@@ -9,7 +9,7 @@ import { once } from "../../shared/pipeline/stream.ts";
 import { endOperation } from "../../shared/pipeline/submit.ts";
 import { valkeep } from "../cli/terminal.ts";
 import { change } from "./change.ts";
-import { registered, unscheduled } from "./registered.ts";
+import { fill, registered, unscheduled } from "./registered.ts";
 import { begun, operationsOf } from "./requested.ts";
 import { exports, onward, vault, type World } from "./world.ts";
 
@@ -136,6 +136,24 @@ it("a person's deletion in the midst of a sweep leaves what is then the newest v
   };
   await ask("sweep.v1.requested", {});
   expect([isMet, (await backup(two))?.state, (await backup(one))?.state]).toEqual([true, "DELETING", "ACTIVE"]);
+});
+
+it("a person may delete the last backup that holds keys; the one before it stays, though a sweep had decided otherwise", async () => {
+  const take = (backupId: string, ttl: string) => ask("backup.v1.requested", { instance: "orders", backupId, ttl });
+  const [three, four] = [backupName("orders", "three"), backupName("orders", "four")];
+  fill(world.valkey.start("127.0.0.1:7001"), 3);
+  await take("three", "1d");
+  await take("four", "14d");
+  world.valkey.start("127.0.0.1:7001");
+  await take("five", "14d");
+  await pass(2);
+  await askAndLose("sweep.v1.requested", {});
+  expect((await ask("deletion.v1.requested", { backup: four })).error).toBeUndefined();
+  await ask("sweep.v1.requested", {});
+  expect([(await backup(three))?.state, (await backup(one))?.state]).toEqual(["ACTIVE", "DELETING"]);
+  await ask("undelete.v1.requested", { backup: four });
+  await ask("sweep.v1.requested", {});
+  expect((await backup(three))?.state).toBe("DELETING");
 });
 
 it("a held backup of which a file is gone can be released, and so deleted", async () => {

@@ -12,7 +12,7 @@ import { backup } from "../backup/catalogue.ts";
 import { valkeep, valkeepOn } from "../cli/terminal.ts";
 import { change } from "./change.ts";
 import { type Fault, faults } from "./crash.ts";
-import { register, registered } from "./registered.ts";
+import { fill, register, registered, unscheduled } from "./registered.ts";
 import { operationsOf, requested } from "./requested.ts";
 import { createWorld, instanceOf, type Plan, type World } from "./world.ts";
 
@@ -131,6 +131,36 @@ it("an undelete may push out what a rule kept in its place", async () => {
   await ask("undelete.v1.requested", { backup: backupName("orders", "b0") });
   await sweep();
   expect(await inState("DELETING")).toEqual(["b1"]);
+});
+
+describe("where the server was started again without its data", () => {
+  const endpoint = "127.0.0.1:7001";
+  const take = (backupId: string) => ask("backup.v1.requested", { instance: "orders", backupId, ttl: "1d" });
+
+  beforeEach(async () => {
+    await register(world, unscheduled());
+    fill(world.valkey.start(endpoint, 2), 1); // one of two shards has a key
+    for (const backupId of ["full-1", "full-2"]) await take(backupId);
+    world.valkey.start(endpoint, 2);
+    for (const backupId of ["empty-1", "empty-2"]) await take(backupId);
+    await world.clock.advance(2 * day * 1000);
+  });
+
+  it("the last backup that holds keys stays beside the newest one, which says so", async () => {
+    expect((await valkeepOn(world, "sweep --dry-run")).stdout).toMatch(
+      /orders\/full-2 +KEEP +it expired at \S+, but is the newest verified one that holds keys\n/,
+    );
+    await sweep();
+    expect(await inState("ACTIVE")).toEqual(["empty-2", "full-2"]);
+  });
+
+  it("it goes once there is another one that holds keys", async () => {
+    await sweep();
+    fill(world.valkey.start(endpoint, 2), 1);
+    await take("new");
+    await sweep();
+    expect(await inState("ACTIVE")).toEqual(["new"]);
+  });
 });
 
 describe("a sweep of many collections", () => {
@@ -383,6 +413,7 @@ describe("for every history", () => {
     | { kind: "backup" }
     | { kind: "sweep" }
     | { kind: "wait"; days: number }
+    | { kind: "restart"; keys: number }
     | Aimed
     | { kind: "policy"; policy: RetentionPolicy };
   type Aimed = { kind: "delete" | "undelete" | "hold" | "release" | "expire"; at: number };
@@ -398,6 +429,7 @@ describe("for every history", () => {
     { weight: 4, arbitrary: fc.constant<Act>({ kind: "backup" }) },
     { weight: 4, arbitrary: fc.constant<Act>({ kind: "sweep" }) },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant("wait" as const), days: fc.integer({ min: 1, max: 3 }) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("restart" as const), keys: fc.nat(1) }) },
     { weight: 6, arbitrary: aimed },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("policy" as const), policy }) },
   );
@@ -426,6 +458,7 @@ describe("for every history", () => {
   async function perform(step: Act): Promise<void> {
     if (step.kind === "backup") return await ask("backup.v1.requested", { instance: "orders", ttl: "2d" });
     if (step.kind === "wait") return await world.clock.advance(step.days * day * 1000);
+    if (step.kind === "restart") return fill(world.valkey.start("127.0.0.1:7001"), step.keys);
     if (step.kind === "sweep") return expect(await taken()).toEqual(expected);
     if (step.kind === "policy") {
       const doc = await world.ports.store.get<BackupCollection>(collection);
