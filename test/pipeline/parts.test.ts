@@ -287,6 +287,26 @@ describe("a restore in parts", () => {
     expect([operation.error?.code, loads]).toEqual(["DATA_LOSS", 3]);
   });
 
+  it.each([
+    ["once", 1, 1, undefined],
+    ["each time", 20, 3, "DATA_LOSS"],
+  ])("reads a part again that has arrived damaged %s after many deliveries", async (_, times, damages, code) => {
+    const world = await withBackup();
+    let damaged = 0;
+    onLoad(world, async (load, instance, source, options, signal) => {
+      const isThere = options.part === 0 && (options.from?.offset ?? 0) > source.facts.sizeBytes / 2;
+      if (isThere && damaged < times) {
+        damaged++;
+        throw new StatusError("DATA_LOSS", "the CRC64 does not agree");
+      }
+      return await load(instance, source, options, signal);
+    });
+    slowed(world, 500_000); // one piece fits into 540 s
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, maxParallelLoads: 1 });
+    expect([operation.error?.code, damaged]).toEqual([code, damages]);
+    if (code === undefined) expectSameData(world);
+  });
+
   it("fails where a part has not read what the file holds, whatever the target shows", async () => {
     const world = await withBackup(100);
     onLoad(world, async (load, instance, source, options, signal) => {
