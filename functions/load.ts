@@ -52,7 +52,7 @@ export const load = step<"part.v1.requested", PartResult>({
       // Its marks lie behind bytes of which nobody knows which were wrong.
       work.progress(0, sizeBytes, hasBegun);
       await work.renew();
-      throw damagedOnTheWay(error, work.attempt);
+      throw damagedOnTheWay(error, work.inVain);
     });
     return { part, ...loaded, sizeBytes };
   },

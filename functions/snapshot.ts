@@ -1,5 +1,4 @@
 import type { Backup, BackupFile, Instance } from "../shared/backup/backup.ts";
-import { later } from "../shared/backup/duration.ts";
 import { laneKey } from "../shared/backup/lane.ts";
 import { isComplete, withFile } from "../shared/backup/transition.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
@@ -43,18 +42,11 @@ export const snapshot = step<"shard.v1.requested", Course>({
     const lane = { ...data, shards: rest, round: (data.round ?? 0) + 1, avoid: avoid.slice(-mostAvoided) };
     if (rest.length > 0) {
       // What a delivery brings is no reason to give up: a long lane, and a slow scan, take as many as they take.
-      const latest = later(draft.createTime, longestCourse);
-      change.operation.deadlineTime = prolonged(change.operation, change.now, latest);
+      change.operation.deadlineTime = prolonged(change.operation, change.now, draft.createTime);
       change.ask("shard.v1.requested", lane, laneKey(lane));
     } else if (isComplete(grown)) change.ask("seal.v1.requested", { backup: data.backup });
   },
 });
-
-/**
- * How long a backup may go on, in seconds, as long as each delivery brings something: 250 shards, one after the other, a whole delivery
- * each, are through by then; a scan that begins anew each time has to end some day.
- */
-const longestCourse = 3 * 86_400;
 
 /** As many as the event takes; the last ones say most. */
 const mostAvoided = 100;

@@ -135,7 +135,7 @@ export async function readFiles(
   let doneBytes = 0;
   for (const place of places) {
     const read = JSON.stringify(files);
-    const told = (bytes: number) => progress(doneBytes + bytes, totalBytes, read);
+    const told = (bytes: number) => progress(doneBytes + bytes, totalBytes, read, doneBytes);
     const reader = new AofReader({ mayBeEmpty, borderBytes: everyBytes });
     const known = earlier.find((file) => isSame(file.place, place));
     files.push(known ?? (await readFile(place, reader, objects, told, signal)));

@@ -104,8 +104,20 @@ export interface Task {
   /** Why the last attempt failed; kept while the next one runs. */
   error?: OperationError;
   progress?: Progress;
+  /** Of a step that goes on where an earlier attempt ended. */
+  gain?: Gain;
   /** From when `relay` looks at it and publishes its message again; absent once done. */
   relayTime?: string;
+}
+
+/** What the attempts at a Task have brought, in bytes that a later one need not do again. */
+export interface Gain {
+  /** Where the next attempt goes on. */
+  keptBytes: number;
+  /** How far any of them came: one that has to begin anew is behind that. */
+  mostBytes: number;
+  /** So many of them do not count against those that are allowed. */
+  freeAttempts: number;
 }
 
 export interface Lease {

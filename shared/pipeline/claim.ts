@@ -4,7 +4,8 @@ import type { Lease, Operation, Task } from "../backup/operation.ts";
 import { StatusError } from "../error.ts";
 import type { Envelope } from "./envelope.ts";
 import { isUnsettled } from "./failure.ts";
-import { newOperation } from "./identity.ts";
+import { inVain } from "./gain.ts";
+import { newOperation, prolonged } from "./identity.ts";
 import type { Doc, Ports, Write } from "./ports.ts";
 import { longestLease, type Timing } from "./timing.ts";
 
@@ -47,8 +48,9 @@ export async function claim(
     if (fresh === undefined)
       throw new StatusError("NOT_FOUND", `${taskPath} is not there: its operation is older than what is kept`);
     const task = { ...fresh.task, ...(isMine ? {} : leased(fresh.task, owner, now, timing)) };
+    const operation = inTime(fresh.operation, fresh.task, timeOf(now));
     const claimed = {
-      operation: fresh.operation,
+      operation,
       operationPath,
       taskPath,
       leasedUntil: (isMine ? writtenAt : started) + timing.lease,
@@ -59,7 +61,9 @@ export async function claim(
         ? { kind: "create", path: taskPath, data: task }
         : { kind: "put", path: taskPath, data: task, updateTime: taskDoc.updateTime },
     ];
-    if (operationDoc === undefined) writes.push({ kind: "create", path: operationPath, data: fresh.operation });
+    if (operationDoc === undefined) writes.push({ kind: "create", path: operationPath, data: operation });
+    else if (operation.deadlineTime !== operationDoc.data.deadlineTime)
+      writes.push({ kind: "put", path: operationPath, data: operation, updateTime: operationDoc.updateTime });
     writtenAt = started;
     try {
       await store.commit(writes);
@@ -90,6 +94,12 @@ function begun(
     operation: operation?.data ?? newOperation(type, data, operationId, now),
     task: { type, data, createTime: now, attempt: 0, done: false },
   };
+}
+
+/** The Operation, with all its time again where the last attempt at its Task came further than any before. */
+function inTime(operation: Operation, task: Task, now: string): Operation {
+  if (task.attempt === 0 || inVain(task) > 0) return operation;
+  return { ...operation, deadlineTime: prolonged(operation, now, operation.createTime) };
 }
 
 /** The fields of a Task that a claim changes. */

@@ -61,6 +61,12 @@ export async function commit(
 }
 
 /** The Task, done. */
-export function finished({ progress: _progress, relayTime: _relayTime, error: _error, ...task }: Task): Task {
+export function finished({
+  progress: _progress,
+  gain: _gain,
+  relayTime: _relayTime,
+  error: _error,
+  ...task
+}: Task): Task {
   return { ...task, done: true };
 }

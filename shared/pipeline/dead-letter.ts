@@ -5,6 +5,7 @@ import { verbOf } from "../backup/route.ts";
 import { StatusError } from "../error.ts";
 import { begin } from "./begin.ts";
 import { type Incoming, open } from "./envelope.ts";
+import { givenUp, inVain } from "./gain.ts";
 import { refuseMalformed } from "./malformed.ts";
 import type { Doc, Ports } from "./ports.ts";
 import { endOperation } from "./submit.ts";
@@ -28,14 +29,9 @@ export async function buried(message: Omit<Incoming, "type">, ports: Ports, timi
     return void (await begin(ports, envelope.operationId, envelope.type, envelope.data));
   if (operation === undefined || task === undefined || operation.data.done || task.data.done) return;
   const isLeased = Date.parse(task.data.lease?.expireTime ?? "") > ports.clock.now();
-  if (isLeased || task.data.attempt < timing.maxAttempts) return;
+  if (isLeased || inVain(task.data) < timing.maxAttempts) return;
   const { code, message: reason } = task.data.error ?? { code: "UNKNOWN" as const, message: "it never said why" };
-  await endOperation(
-    ports,
-    operation.path,
-    new StatusError(code, `gave up after ${task.data.attempt} attempts: ${reason}`),
-    false,
-  );
+  await endOperation(ports, operation.path, new StatusError(code, givenUp(task.data, reason, timing)), false);
 }
 
 /** Our own messages say their type; Pub/Sub names the subscription of the others, `valkeep.<type>.<function>`. */

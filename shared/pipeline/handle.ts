@@ -1,10 +1,12 @@
 import { timeOf } from "../backup/duration.ts";
 import { type EventMap, type EventType, parseEvent } from "../backup/event.ts";
+import type { Task } from "../backup/operation.ts";
 import { asStatusError, StatusError } from "../error.ts";
 import { type Claim, claim } from "./claim.ts";
 import { commit, finished } from "./commit.ts";
 import { type Envelope, type Incoming, open } from "./envelope.ts";
 import { errorOf } from "./failure.ts";
+import { givenUp, inVain } from "./gain.ts";
 import { isHeldBy, LeaseKeeper } from "./lease.ts";
 import { refuseMalformed } from "./malformed.ts";
 import { publish } from "./outbox.ts";
@@ -38,7 +40,7 @@ export async function handle(
   const { name, operation } = { name: claimed.taskPath, operation: claimed.operationPath };
   ports.log("INFO", "claimed", { task: name, operation, event: incoming.messageId, attempt: claimed.task.attempt });
   try {
-    if (claimed.task.attempt > timing.maxAttempts)
+    if (inVain(claimed.task) > timing.maxAttempts)
       throw new StatusError("ABORTED", claimed.task.error?.message ?? "none of its attempts came back");
     await perform(step, claimed, ports, timing, arrival);
     ports.log("INFO", "done", { task: name, attempt: claimed.task.attempt });
@@ -115,11 +117,12 @@ function workOf({ task, operation }: Claim, keeper: LeaseKeeper): Work<EventType
     createTime: operation.createTime,
     epoch: task.lease.epoch,
     attempt: task.attempt,
+    inVain: inVain(task),
     renew: () => keeper.renew(),
     timeLeft: () => keeper.timeLeft(),
     ...(task.error !== undefined && { lastError: task.error }),
     ...(task.progress?.resume !== undefined && { resume: task.progress.resume }),
-    progress: (doneBytes, totalBytes, resume) => keeper.progress(doneBytes, totalBytes, resume),
+    progress: (...told) => keeper.progress(...told),
   };
 }
 
@@ -132,7 +135,6 @@ async function settle(
   timing: Timing,
 ): Promise<Answer> {
   const { attempt } = claimed.task;
-  const isSpent = attempt >= timing.maxAttempts;
   const verdict = verdictOn(error, step.goesOn);
   ports.log(verdict === "refuse" ? "INFO" : "WARNING", verdict === "retry" ? "attempt failed" : verdict, {
     task: claimed.taskPath,
@@ -140,20 +142,24 @@ async function settle(
     code: error.code,
     reason: error.message,
   });
-  if (verdict === "retry" && !isSpent) {
+  const left = verdict === "retry" ? await leftBy(claimed, ports, timing) : claimed.task;
+  if (verdict === "retry" && inVain(left) < timing.maxAttempts) {
     await releaseLease(error, claimed, ports, timing);
     return "later";
   }
-  const message =
-    verdict === "retry"
-      ? `gave up after ${Math.min(attempt, timing.maxAttempts)} attempts: ${error.message}`
-      : error.message;
+  const message = verdict === "retry" ? givenUp(left, error.message, timing) : error.message;
   const isRefusal = verdict === "refuse" && step.isUnattended?.(claimed.operation.request.data) !== true;
   const outgoing = await commit(claimed, ports, finished, (change) =>
     change.end({ error: { ...errorOf(error), message }, isRefusal }),
   );
   if (outgoing !== undefined) await publish(outgoing, ports);
   return "done";
+}
+
+/** The Task as this attempt leaves it; what it has brought matters only where it may be the last one. */
+async function leftBy({ task, taskPath }: Claim, { store }: Ports, { maxAttempts }: Timing): Promise<Task> {
+  if (inVain(task) < maxAttempts) return task;
+  return (await store.get<Task>(taskPath))?.data ?? task;
 }
 
 /** Lets the next delivery begin at once. Where that cannot be written the lease simply lapses. */

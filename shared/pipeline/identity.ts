@@ -31,9 +31,16 @@ export function operationIdFor(type: EventType, identity: string): string {
   return `${verbFor(type)}-${createHash("sha256").update(`${type}\n${identity}`).digest("hex").slice(0, 16)}`;
 }
 
-/** The deadline of an Operation that has got on: it has all its time again, until `latest` at most, and never less than before. */
-export function prolonged({ verb, deadlineTime }: Operation, now: string, latest: string): string {
+/**
+ * How long an Operation may go on, in seconds, as long as its deliveries bring something: 250 shards, one after the other, a whole
+ * delivery each, are through by then; what begins anew, or dies, each time has to end some day.
+ */
+const longestCourse = 3 * 86_400;
+
+/** The deadline of an Operation that has got on: it has all its time again, so long after `since` at most, and never less than before. */
+export function prolonged({ verb, deadlineTime }: Operation, now: string, since: string): string {
   const again = later(now, deadlines[verb]);
+  const latest = later(since, longestCourse);
   const wanted = again < latest ? again : latest;
   return wanted > deadlineTime ? wanted : deadlineTime;
 }

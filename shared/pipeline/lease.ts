@@ -2,6 +2,7 @@ import { timeOf } from "../backup/duration.ts";
 import type { Operation, Progress, Task } from "../backup/operation.ts";
 import { asStatusError, StatusError } from "../error.ts";
 import type { Claim } from "./claim.ts";
+import { gained } from "./gain.ts";
 import type { Doc, Ports } from "./ports.ts";
 import type { Timing } from "./timing.ts";
 
@@ -30,6 +31,7 @@ export class LeaseKeeper {
   #leasedUntil: number;
   #renewTime: number;
   #progress: Progress | undefined;
+  #keptBytes: number | undefined;
   #isNews = false;
   #renewing: Promise<void> = Promise.resolve();
   #loops: Promise<unknown> = Promise.resolve();
@@ -61,10 +63,11 @@ export class LeaseKeeper {
     return this.#deliveryEnd - this.#ports.clock.monotonic();
   }
 
-  progress(doneBytes: number, totalBytes?: number, resume?: string): void {
+  progress(doneBytes: number, totalBytes?: number, resume?: string, keptBytes = doneBytes): void {
     const step = this.#claim.task.type;
     const known = { ...(totalBytes !== undefined && { totalBytes }), ...(resume !== undefined && { resume }) };
     this.#progress = { step, doneBytes, ...known };
+    if (this.#goesOn) this.#keptBytes = keptBytes;
     this.#isNews = true;
   }
 
@@ -88,6 +91,7 @@ export class LeaseKeeper {
       lease: { ...task.lease, expireTime: timeOf(expireTime) },
       relayTime: timeOf(expireTime + this.#timing.neglect),
       ...(this.#progress !== undefined && { progress: this.#progress }),
+      ...(this.#keptBytes !== undefined && { gain: gained(task, doc.data.gain, this.#keptBytes) }),
     };
     await store.commit([{ kind: "put", path: taskPath, data, updateTime: doc.updateTime }]);
     this.#leasedUntil = started + this.#timing.lease;

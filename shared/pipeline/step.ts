@@ -15,6 +15,8 @@ export interface Work<T extends EventType> {
   epoch: number;
   /** 1 for the first claim. */
   attempt: number;
+  /** The same, but counted from the last attempt on that brought something. */
+  inVain: number;
   /** Makes sure that the lease is still ours; throws ABORTED if it is not. For the moment before something final. */
   renew(): Promise<void>;
   /** Why the attempt before this one failed. */
@@ -23,8 +25,11 @@ export interface Work<T extends EventType> {
   resume?: string;
   /** Milliseconds until this delivery is given up: nothing that takes longer should be begun. */
   timeLeft(): number;
-  /** Shown to whoever waits; `resume` is kept, within seconds, for an attempt that comes after this one. */
-  progress(doneBytes: number, totalBytes?: number, resume?: string): void;
+  /**
+   * Shown to whoever waits; `resume` is kept, within seconds, for an attempt that comes after this one. `keptBytes`: of `doneBytes`
+   * what that one need not do again, where that is not all.
+   */
+  progress(doneBytes: number, totalBytes?: number, resume?: string, keptBytes?: number): void;
 }
 
 /**
@@ -35,7 +40,7 @@ export interface Work<T extends EventType> {
  */
 export interface Step<T extends EventType = EventType, R = unknown> {
   on: T;
-  /** A later attempt goes on where this one ended: running out of time is no failure. */
+  /** A later attempt goes on where this one ended: running out of time is no failure, and one that came further does not count. */
   goesOn?: boolean;
   /** Nobody waits for the answer to this request: a refusal alarms like a failure. */
   isUnattended?(request: unknown): boolean;

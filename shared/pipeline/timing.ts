@@ -10,7 +10,7 @@ export interface Timing {
   delivery: number;
   /** `relay` looks after a Task or an outbox entry that nobody has touched for so long. */
   neglect: number;
-  /** Claims of one Task before it has failed for good. */
+  /** Claims of one Task in a row that bring nothing before it has failed for good. */
   maxAttempts: number;
 }
 

@@ -274,6 +274,22 @@ describe("onward", () => {
     ]);
   });
 
+  it("a copy that takes delivery after delivery is not given up as long as each gets on", async () => {
+    const { copy } = world.ports.objects;
+    let pages = 0;
+    world.ports.objects.copy = async (from, to, metadata, signal, course) => {
+      if (to.bucket !== onward || !to.object.endsWith("0.rdb") || pages === 25)
+        return await copy(from, to, metadata, signal);
+      course?.onProgress(++pages, "the token of all pages");
+      await world.clock.sleep(5_000, signal);
+      throw new StatusError("DEADLINE_EXCEEDED", "it took too long");
+    };
+    await ask("export.v1.requested", both);
+    expect(pages).toBe(25);
+    expect((await operations("export")).map(({ error }) => error)).toEqual([undefined]);
+    expect(await objectsOf(world, onward)).toEqual(filesOf(nightly));
+  });
+
   it("what an earlier attempt had begun, and is worth nothing, is copied from its beginning", async () => {
     const { copy } = world.ports.objects;
     const begun: (string | undefined)[] = [];

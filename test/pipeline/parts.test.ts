@@ -16,10 +16,10 @@ const nightly = backupName("orders", "nightly");
 const uris = [0, 1].map((shard) => `gs://${vault}/${nightly}/${shard}.rdb`);
 const intoCopy = { instance: "copy", backup: nightly, allowShrink: true, maxParallelLoads: 2 };
 
-/** A backup of two shards of forty keys each, and an empty target. */
-async function withBackup(borderBytes?: number): Promise<World> {
+/** A backup of two shards of forty keys each, or of others, and an empty target. */
+async function withBackup(borderBytes?: number, { shards = 2, keys = 80 } = {}): Promise<World> {
   const world = createWorld(borderBytes === undefined ? {} : { borderBytes });
-  fill(world.valkey.start("127.0.0.1:7001", 2), 80);
+  fill(world.valkey.start("127.0.0.1:7001", shards), keys);
   world.valkey.start("127.0.0.1:7002");
   await register(world, instanceOf("orders", "127.0.0.1:7001"), instanceOf("copy", "127.0.0.1:7002"));
   await requested(world, "backup.v1.requested", { instance: "orders", backupId: "nightly" });
@@ -137,6 +137,21 @@ describe("the index of a file", () => {
   });
 });
 
+/** A restore of so many files in a bucket, of each of which the second piece comes so late. */
+async function restoreOf(shards: number, lateMs: number): Promise<Operation> {
+  const world = await withBackup(undefined, { shards, keys: 40 * shards });
+  const read = world.ports.objects.read.bind(world.ports.objects);
+  world.ports.objects.read = async function* (of, range, signal) {
+    let pieces = 0;
+    for await (const piece of read(of, range, signal)) {
+      if (of.object.endsWith(".rdb") && ++pieces === 2) await world.clock.sleep(lateMs, signal);
+      yield piece;
+    }
+  };
+  const gcsSourceUris = Array.from({ length: shards }, (_, shard) => `gs://${vault}/${nightly}/${shard}.rdb`);
+  return await begun(world, "restore.v1.requested", { instance: "copy", gcsSourceUris });
+}
+
 describe("a restore in parts", () => {
   it("has so many parts on their way at once, and loads each byte of each file once", async () => {
     const world = await withBackup(100);
@@ -182,6 +197,35 @@ describe("a restore in parts", () => {
     for (const { offset, result } of goneOn)
       expect([offset > 0, result.databases[0]?.keys ?? 0]).toEqual([true, expect.any(Number)]);
     expectSameData(world);
+  });
+
+  it("is not given up while a part without an index takes delivery after delivery", async () => {
+    const world = await withBackup(undefined, { keys: 160 });
+    let deliveries = 0;
+    onLoad(world, async (load, instance, source, options, signal) => {
+      if (options.part === 0) deliveries++;
+      return await load(instance, source, options, signal);
+    });
+    slowed(world, 500_000); // one piece fits into 540 s
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, maxParallelLoads: 1 });
+    expect(operation.error).toBeUndefined();
+    expect(operation.response).toMatchObject({ keys: 160 });
+    expect(deliveries).toBeGreaterThan(10);
+    expectSameData(world);
+  });
+
+  it("of files in a bucket is not given up while each delivery reads one of them", async () => {
+    const operation = await restoreOf(12, 300_000);
+    expect(operation.error).toBeUndefined();
+    expect(operation.plan?.files).toHaveLength(12);
+  });
+
+  it("of files in a bucket is given up where ten deliveries have read none to its end", async () => {
+    const operation = await restoreOf(1, 600_000);
+    expect(operation.error).toEqual({
+      code: "DEADLINE_EXCEEDED",
+      message: expect.stringMatching(/^gave up after 10 attempts: /),
+    });
   });
 
   it("of files in a bucket goes on with those that were not read yet", async () => {
@@ -241,6 +285,26 @@ describe("a restore in parts", () => {
     });
     const operation = await begun(world, "restore.v1.requested", intoCopy);
     expect([operation.error?.code, loads]).toEqual(["DATA_LOSS", 3]);
+  });
+
+  it.each([
+    ["once", 1, 1, undefined],
+    ["each time", 20, 3, "DATA_LOSS"],
+  ])("reads a part again that has arrived damaged %s after many deliveries", async (_, times, damages, code) => {
+    const world = await withBackup();
+    let damaged = 0;
+    onLoad(world, async (load, instance, source, options, signal) => {
+      const isThere = options.part === 0 && (options.from?.offset ?? 0) > source.facts.sizeBytes / 2;
+      if (isThere && damaged < times) {
+        damaged++;
+        throw new StatusError("DATA_LOSS", "the CRC64 does not agree");
+      }
+      return await load(instance, source, options, signal);
+    });
+    slowed(world, 500_000); // one piece fits into 540 s
+    const operation = await begun(world, "restore.v1.requested", { ...intoCopy, maxParallelLoads: 1 });
+    expect([operation.error?.code, damaged]).toEqual([code, damages]);
+    if (code === undefined) expectSameData(world);
   });
 
   it("fails where a part has not read what the file holds, whatever the target shows", async () => {

@@ -221,6 +221,33 @@ describe("a restore of an AOF", () => {
     expect(holdings(world)).toEqual({ "0 session": suspendsExpiry ? "vw" : "w" });
   });
 
+  it("takes as many deliveries as it takes, as long as each carries something out", async () => {
+    const increments = Array.from({ length: 15 }, (_, n) => `a.aof.${n + 1}.incr.aof`);
+    const lines = increments.map((name, n) => `file ${name} seq ${n + 1} type i\n`);
+    const world = await withFiles({
+      "a.aof.1.base.rdb": preamble(1),
+      "a.aof.manifest": Buffer.from(`file a.aof.1.base.rdb seq 1 type b\n${lines.join("")}`),
+      ...Object.fromEntries(increments.map((name) => [name, log("INCR n")])),
+    });
+    const { replay } = world.ports.valkey;
+    let deliveries = 0;
+    world.ports.valkey.replay = async (target, logs, options, signal) => {
+      deliveries++;
+      const isOver = new StatusError("DEADLINE_EXCEEDED", "it took too long");
+      const onProgress: typeof options.onProgress = (mark) => {
+        options.onProgress?.(mark);
+        throw isOver;
+      };
+      await replay(target, logs, { ...options, onProgress }, signal).catch(async (error) => {
+        await world.clock.sleep(5_000, signal); // a renewal of the lease keeps how far it came
+        throw error;
+      });
+    };
+    expect((await restored(world, "a.aof.manifest")).error).toBeUndefined();
+    expect(deliveries).toBeGreaterThan(10);
+    expect(holdings(world)).toEqual({ "0 key-0": "v", "0 n": "15" });
+  });
+
   it("fails where the target has lost its mark, rather than replay anything twice", async () => {
     const world = await withFiles({ "a.aof": first });
     const server = world.valkey.servers.get("127.0.0.1:7002") as MemoryServer;
