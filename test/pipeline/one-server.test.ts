@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup, Instance } from "../../shared/backup/backup.ts";
 import type { EventType } from "../../shared/backup/event.ts";
-import { backupName } from "../../shared/backup/name.ts";
+import { backupName, serverNames } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
@@ -208,4 +208,9 @@ it("a cluster is known by any node of those that it was known by", async () => {
   const writer = await restore("copy");
   target.answers = { ...answers, ids: ["b", "c"] };
   expect((await restore("twin"))?.error).toEqual(refusedBy(writer));
+});
+
+it("a server is not known by what makes no document's name", () => {
+  const ids = ["3f9a", "10.0.0.5:6379", "[fe80::1]:6379", "", ":6379", "..", "a/b", "__x__", "[fe80::1%eth0]:6379"];
+  expect(serverNames(ids)).toEqual(["3f9a", "10.0.0.5:6379", "[fe80::1]:6379"].map((id) => `servers/${id}`));
 });
