@@ -80,7 +80,7 @@ export const backup = step<"backup.v1.requested", { server: Server; layout: Layo
     // A restore that was admitted at the same moment as this backup is found here, at the latest: nothing was read yet.
     const writer = await writerOf(change, instance);
     if (writer !== undefined) throw new StatusError("FAILED_PRECONDITION", restoredBy(instance, writer));
-    const otherWriter = await readServer(change, server.ids);
+    const otherWriter = await readServer(change, server);
     if (otherWriter !== undefined)
       throw new StatusError(
         "FAILED_PRECONDITION",

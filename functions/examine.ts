@@ -28,8 +28,6 @@ interface Source {
 export interface Examined {
   checks: Check[];
   plan: RestorePlan;
-  /** What the target is known by: see `Server`. */
-  ids: string[];
   /** Of a cluster: nodes that can answer for it once its endpoint cannot. */
   seeds: Seed[];
 }
@@ -75,7 +73,7 @@ export async function examine(
   const plan = { source: name, files: files.map(slim), parts, ...counts, target: asFound(target) };
   const primaries = (target.shards ?? []).map(({ endpoint, node }) => ({ endpoint, node }));
   const seeds = primaries.filter(({ endpoint }) => endpoint !== instance.endpoint).slice(0, mostSeeds);
-  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) }, ids: target.ids, seeds };
+  return { checks, plan: { ...plan, ...(replays.length > 0 && { replays }) }, seeds };
 }
 
 /** Types are for the preflight alone: what is left of many files has to fit into the Operation. */
@@ -84,8 +82,10 @@ function slim(file: RestoreFile): RestoreFile {
   return { ...file, databases: Object.fromEntries(databases) };
 }
 
-function asFound({ runId, expiredKeys, functionCount, suspendsExpiry, shards }: Server): FoundTarget {
+function asFound({ ids, formerIds, runId, expiredKeys, functionCount, suspendsExpiry, shards }: Server): FoundTarget {
   return {
+    ids,
+    ...(formerIds && { formerIds }),
     runId,
     expiredKeys,
     ...(suspendsExpiry && { suspendsExpiry }),

@@ -4,6 +4,7 @@ import { later } from "../shared/backup/duration.ts";
 import { parseInstanceName } from "../shared/backup/name.ts";
 import type { Operation, ReplayFile, RestorePlan } from "../shared/backup/operation.ts";
 import { tornTails } from "../shared/backup/replay.ts";
+import type { ServerIdentity } from "../shared/backup/server-identity.ts";
 import { asStatusError, StatusError } from "../shared/error.ts";
 import type { Change } from "../shared/pipeline/change.ts";
 import type { Ports, Replayer, ReplayLog, ReplayMark, Server } from "../shared/pipeline/ports.ts";
@@ -30,7 +31,7 @@ export const replay = step<"replay.v1.requested", number>({
   async admit({ data: { instance, phase, operation } }, change) {
     if (phase !== "ABANDON") return;
     const abandoned = await change.read<Operation>(operation ?? change.operation.name);
-    await takeOnceFree(change, instance, abandoned?.plan?.target.runId ?? "");
+    await takeOnceFree(change, instance, abandoned?.plan?.target ?? { ids: [] });
   },
 
   async run(work, ports, signal) {
@@ -64,10 +65,10 @@ export const replay = step<"replay.v1.requested", number>({
  * Takes a target for as long as it takes to let its keys expire again. Where somebody else has begun to write there, who may have
  * suspended expiry for good reason, that waits.
  */
-async function takeOnceFree(change: Change, instance: string, runId: string): Promise<void> {
+async function takeOnceFree(change: Change, instance: string, target: ServerIdentity): Promise<void> {
   try {
     await takeTarget(change, parseInstanceName(instance));
-    await takeServer(change, instance, [runId]);
+    await takeServer(change, instance, target);
   } catch (error) {
     if (asStatusError(error).code !== "FAILED_PRECONDITION") throw error;
     throw new Postponed(later(change.now, patience), asStatusError(error).message);

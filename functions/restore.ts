@@ -105,12 +105,12 @@ export async function targetIn(operation: string, instanceId: string, store: Por
 async function conclude(
   change: Change,
   instanceId: string,
-  { checks, plan, ids, seeds }: Examined,
+  { checks, plan, seeds }: Examined,
   isDry: boolean,
 ): Promise<void> {
   const instance = instanceName(instanceId);
   // Before the checks: the keys that are there may be those of the other restore.
-  await (isDry ? assertServerFree : takeServer)(change, instance, ids);
+  await (isDry ? assertServerFree : takeServer)(change, instance, plan.target);
   const refusal = refusalOf(checks);
   change.operation.checks = checks;
   if (refusal !== undefined) {

@@ -59,7 +59,7 @@ export const select = step<"selection.v1.requested", Selection>({
       );
     const files = found.map(({ file }) => file);
     const target = await targetIn(operation, instance, store);
-    const { ids } = await valkey.describe(target, signal);
+    const { ids, formerIds } = await valkey.describe(target, signal);
     const cut: Selection["files"] = [];
     for (const file of files) cut.push(await dated(file, objects, signal));
     return {
@@ -67,7 +67,7 @@ export const select = step<"selection.v1.requested", Selection>({
       files: cut,
       pattern,
       database: database ?? onlyDatabase(files, target),
-      target: { uid: target.uid, endpoint: target.endpoint, ids },
+      target: { uid: target.uid, endpoint: target.endpoint, ids, ...(formerIds && { formerIds }) },
       mark: firstMark,
       found: nothingFound,
       merged: nothingMerged,
@@ -75,7 +75,7 @@ export const select = step<"selection.v1.requested", Selection>({
   },
 
   async commit({ data: { instance, execute = false } }, selection, change) {
-    await (execute ? takeServer : assertServerFree)(change, instanceName(instance), selection.target.ids);
+    await (execute ? takeServer : assertServerFree)(change, instanceName(instance), selection.target);
     change.operation.selection = selection;
     change.ask("matching.v1.requested", { instance: instanceName(instance), round: 0 }, 0);
   },

@@ -38,15 +38,15 @@ export const undo = step<"undo.v1.requested", Round>({
     const asked = undoable(await change.read<Operation>(restore), restore, createTime);
     const { instance } = asked.request.data as EventMap["selection.v1.requested"];
     const found = await change.read<Instance>(instanceName(instance));
-    const { uid, endpoint, ids = [] } = asked.selection?.target ?? {};
-    if (found === undefined || found.uid !== uid || found.endpoint !== endpoint)
+    const target = asked.selection?.target;
+    if (target === undefined || found?.uid !== target.uid || found.endpoint !== target.endpoint)
       throw new StatusError(
         "FAILED_PRECONDITION",
         `${instanceName(instance)} is no longer what ${restore} wrote into: an undo goes nowhere else`,
       );
     if (execute) await takeTarget(change, instance);
     else await assertFree(change, found);
-    await (execute ? takeServer : assertServerFree)(change, found.name, ids);
+    await (execute ? takeServer : assertServerFree)(change, found.name, target);
   },
 
   async run(work, ports, signal) {

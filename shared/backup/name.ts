@@ -16,11 +16,11 @@ export const operationName = (operationId: string): string => `operations/${oper
 export const endpointName = (endpoint: string): string => `endpoints/${endpoint}`;
 
 /**
- * `servers/3f9a…`: the documents of what answers at an endpoint, by what it is known by there and at any other one. An id that makes no
- * document's name is left out.
+ * `servers/3f9a…`, `servers/10.0.0.5:6379`: the documents of what answers at an endpoint, by what it is known by there and at any other
+ * one. An id that makes no document's name is left out.
  */
 export const serverNames = (ids: readonly string[]): string[] =>
-  ids.filter((id) => /^[A-Za-z0-9-]{1,64}$/.test(id)).map((id) => `servers/${id}`);
+  ids.filter((id) => /^[A-Za-z0-9[][A-Za-z0-9.:[\]-]{0,299}$/.test(id)).map((id) => `servers/${id}`);
 
 /** `operations/backup-3f9a/tasks/shard.v1.requested:0`. */
 export const taskName = (operationId: string, taskId: string): string =>

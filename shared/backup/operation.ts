@@ -3,6 +3,7 @@ import type { Instance, RdbFacts } from "./backup.ts";
 import type { Check } from "./check.ts";
 import type { EventType } from "./event.ts";
 import type { Selection } from "./selection.ts";
+import type { ServerIdentity } from "./server-identity.ts";
 
 const verbs = [
   "backup",
@@ -144,7 +145,7 @@ export interface RestorePlan {
 }
 
 /** The target as it was found: a server that restarted meanwhile has another runId; one may not tell its functions. */
-export interface FoundTarget {
+export interface FoundTarget extends ServerIdentity {
   runId: string;
   expiredKeys: number;
   functionCount?: number;

@@ -1,5 +1,6 @@
 import { day } from "./duration.ts";
 import type { RestoreFile } from "./operation.ts";
+import type { ServerIdentity } from "./server-identity.ts";
 
 /** What becomes of a key that is in the target already: it stays; it is replaced; one of them refuses the whole. */
 export const conflictPolicies = ["SKIP", "REPLACE", "FAIL"] as const;
@@ -77,8 +78,8 @@ export interface Selection {
   files: SelectionFile[];
   pattern: { object: string; generation: string };
   database: number;
-  /** The target as it was registered, as an undo goes nowhere else, and what it was known by: see `Server`. */
-  target: { uid: string; endpoint: string; ids: string[] };
+  /** The target as it was registered, as an undo goes nowhere else, and what it was known by. */
+  target: { uid: string; endpoint: string } & ServerIdentity;
   mark: SelectionMark;
   found: Found;
   merged: Merged;

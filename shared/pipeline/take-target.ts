@@ -1,5 +1,6 @@
 import type { BackupCollection, Endpoint, Instance } from "../backup/backup.ts";
 import { collectionName, endpointName, parseInstanceName, serverNames } from "../backup/name.ts";
+import type { ServerIdentity } from "../backup/server-identity.ts";
 import { StatusError } from "../error.ts";
 import type { Change } from "./change.ts";
 import { lockedBy } from "./held.ts";
@@ -22,12 +23,12 @@ export async function takeTarget(change: Change, instanceId: string): Promise<vo
 }
 
 /**
- * Takes for a restore, once its target has said what it is (`Server.ids`) and before anything is written, what answers there: other
+ * Takes for a restore, once its target has said what it is and before anything is written, what answers there: other
  * instances may lead to it by other addresses, such as other nodes of a cluster.
  */
-export async function takeServer(change: Change, instance: string, ids: readonly string[]): Promise<void> {
-  await assertServerFree(change, instance, ids);
-  for (const name of serverNames(ids)) {
+export async function takeServer(change: Change, instance: string, server: ServerIdentity): Promise<void> {
+  await assertServerFree(change, instance, server);
+  for (const name of serverNames(server.ids)) {
     for (const backup of (await change.read<Endpoint>(name))?.reading ?? [])
       if ((await lockedBy(backup, change)) !== undefined) throw isRead(instance, `${backup} under another name`);
     occupy(change, name);
@@ -35,14 +36,14 @@ export async function takeServer(change: Change, instance: string, ids: readonly
 }
 
 /**
- * Lets a backup read, once its instance has said what it is (`Server.ids`), what answers there. Nothing is taken, and the restore is
- * answered, where one writes to it.
+ * Lets a backup read, once its instance has said what it is, what answers there. Nothing is taken, and the restore is answered, where
+ * one writes to it.
  */
-export async function readServer(change: Change, ids: readonly string[]): Promise<string | undefined> {
-  const writer = await serverWriterOf(change, ids);
+export async function readServer(change: Change, server: ServerIdentity): Promise<string | undefined> {
+  const writer = await serverWriterOf(change, server);
   if (writer !== undefined) return writer;
   const { name: own } = change.operation;
-  for (const name of serverNames(ids)) {
+  for (const name of serverNames(server.ids)) {
     const others = (await change.read<Endpoint>(name))?.reading?.filter((reader) => reader !== own) ?? [];
     change.put(name, { name, reading: [...others, own] } satisfies Endpoint);
     change.hold({ kind: "server", path: name });
@@ -91,8 +92,8 @@ export async function writerOf(change: Change, { endpoint, restoring }: Instance
 }
 
 /** FAILED_PRECONDITION while another restore writes to what answers at the instance's endpoint, by whatever address. Takes nothing. */
-export async function assertServerFree(change: Change, instance: string, ids: readonly string[]): Promise<void> {
-  const writer = await serverWriterOf(change, ids);
+export async function assertServerFree(change: Change, instance: string, server: ServerIdentity): Promise<void> {
+  const writer = await serverWriterOf(change, server);
   if (writer === undefined) return;
   throw new StatusError(
     "FAILED_PRECONDITION",
@@ -100,10 +101,10 @@ export async function assertServerFree(change: Change, instance: string, ids: re
   );
 }
 
-/** The live restore, other than this Operation, that writes to what is known by these ids. */
-async function serverWriterOf(change: Change, ids: readonly string[]): Promise<string | undefined> {
+/** The live restore, other than this Operation, that writes to what is, or was, known by these ids. */
+async function serverWriterOf(change: Change, { ids, formerIds = [] }: ServerIdentity): Promise<string | undefined> {
   let writer: string | undefined;
-  for (const name of serverNames(ids))
+  for (const name of serverNames([...ids, ...formerIds]))
     writer ??= await lockedBy((await change.read<Endpoint>(name))?.restoring, change);
   return writer;
 }

@@ -38,10 +38,14 @@ export async function addressOf(instance: Instance, resolveSecret: ResolveSecret
  * for the deployment is believed: on a network where others could, only TLS makes sure whom it reaches.
  */
 export function otherNode(address: Address, host: string, port: number): Address {
-  return { ...address, host, port, endpoint: isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}` };
+  return { ...address, host, port, endpoint: endpointAt(host, port) };
 }
 
 /** `HOST:PORT`; an IPv6 address stands in brackets. */
+export const endpointAt = (host: string, port: number): string =>
+  isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** The other way round. */
 export function parseEndpoint(endpoint: string): { host: string; port: number } {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(endpoint);
   const host = match?.[1] ?? match?.[2];

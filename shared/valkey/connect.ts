@@ -1,5 +1,5 @@
 import { AbstractConnector, Valkey } from "iovalkey";
-import type { Address } from "./address.ts";
+import { type Address, endpointAt } from "./address.ts";
 import { brokenLink, isGreeting, nobodyAnswers, notValkey, replyFailure } from "./failure.ts";
 import { openSocket, whyHungUp } from "./socket.ts";
 
@@ -11,9 +11,14 @@ export type Ask = (command: string, ...args: string[]) => Promise<unknown>;
 
 /**
  * A client for the length of one call: one attempt to connect, no reconnecting, nothing left behind. For everything
- * that is not bulk. Sends nothing by itself, so that no CLIENT SETINFO can be refused.
+ * that is not bulk. Sends nothing by itself, so that no CLIENT SETINFO can be refused. `peer` is the network address that its host
+ * has led to.
  */
-export async function withClient<T>(address: Address, signal: AbortSignal, use: (ask: Ask) => Promise<T>): Promise<T> {
+export async function withClient<T>(
+  address: Address,
+  signal: AbortSignal,
+  use: (ask: Ask, peer: string) => Promise<T>,
+): Promise<T> {
   const { socket, failure } = await openSocket(address, signal);
   class Opened extends AbstractConnector {
     constructor() {
@@ -56,7 +61,7 @@ export async function withClient<T>(address: Address, signal: AbortSignal, use: 
     signal.throwIfAborted();
     await greet(client, address, signal, () => failure() ?? lost);
     if (address.password !== undefined) await ask("AUTH", address.user, address.password);
-    return await use(ask);
+    return await use(ask, endpointAt(socket.remoteAddress ?? "", address.port));
   } finally {
     signal.removeEventListener("abort", end);
     client.disconnect();

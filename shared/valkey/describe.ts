@@ -4,6 +4,7 @@ import type { Address } from "./address.ts";
 import { type Ask, withClient } from "./connect.ts";
 import { notValkey } from "./failure.ts";
 import { type Info, parseInfo } from "./info.ts";
+import { identityOf } from "./server-identity.ts";
 
 /**
  * The newest RDB version that a release reads, by product, from the release's major.minor on (`RDB_VERSION` in each
@@ -28,18 +29,18 @@ const rdbVersions: Record<Server["product"], [major: number, minor: number, rdbV
  * left out.
  */
 export function describe(address: Address, signal: AbortSignal): Promise<Server> {
-  return withClient(address, signal, async (ask) => {
+  return withClient(address, signal, async (ask, peer) => {
     const info = await askInfo(ask, address);
     const { product, version } = productOf(info);
     const maxMemoryPolicy = info.get("maxmemory_policy");
     const systemMemoryBytes = info.number("total_system_memory");
-    const runId = info.get("run_id") ?? "";
     return {
       product,
       version,
       rdbVersion: rdbVersionOf(product, version),
-      runId,
-      ids: runId === "" ? [] : [runId],
+      runId: info.get("run_id") ?? "",
+      // Behind one address TLS may lead to several servers, by their names.
+      ...identityOf(info, address.tls === undefined ? peer : undefined),
       mode: info.get("cluster_enabled") === "1" ? "CLUSTER" : "CLUSTER_DISABLED",
       role: info.get("role") === "master" ? "PRIMARY" : "REPLICA",
       replicaCount: info.number("connected_slaves"),

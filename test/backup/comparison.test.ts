@@ -6,7 +6,7 @@ import type { LoadedFile, RestoreFile, RestorePlan } from "../../shared/backup/o
 function planOf(functions: number, functionCount?: number): RestorePlan {
   const databases = { 0: { keys: 10, expires: 0 } };
   const sum = { file: 0, databases, expiredKeys: 0, soonExpiredKeys: 0, functions, sizeBytes: 100 };
-  const target = { runId: "run", expiredKeys: 0, ...(functionCount !== undefined && { functionCount }) };
+  const target = { ids: [], runId: "run", expiredKeys: 0, ...(functionCount !== undefined && { functionCount }) };
   const loaded = [sum, { ...sum, file: 1, databases: {}, functions: 0 }];
   return { source: "file", files: [], parts: [], askedCount: 0, loadedCount: 0, target, loaded };
 }
@@ -141,7 +141,7 @@ describe("a comparison with the target", () => {
   });
 
   it("does not take a count of expired keys that somebody has set to zero for a loss", () => {
-    const plan = { ...planOf(0), target: { runId: "run", expiredKeys: 500 } };
+    const plan = { ...planOf(0), target: { ids: [], runId: "run", expiredKeys: 500 } };
     expect(compare(plan, foundWith())).toEqual([]);
   });
 });
@@ -150,7 +150,7 @@ describe("a comparison with a cluster", () => {
   const shard = (runId: string, expiredKeys: number) => ({ runId, expiredKeys });
   const plan = (shards: { runId: string; expiredKeys: number }[]): RestorePlan => ({
     ...planOf(0),
-    target: { runId: "all", expiredKeys: 9, shards },
+    target: { ids: [], runId: "all", expiredKeys: 9, shards },
     loaded: [loadedOf({ databases: { 0: { keys: 10, expires: 4 } }, functions: 0 })],
   });
   const found = (expires: number, shards: { runId: string; expiredKeys: number }[]): Found => ({

@@ -119,7 +119,7 @@ function planOf(files: RestoreFile[], parts: RestorePlan["parts"], askedCount = 
     parts,
     askedCount,
     loadedCount: 0,
-    target: { runId: "run", expiredKeys: 0 },
+    target: { ids: [], runId: "run", expiredKeys: 0 },
     loaded: [],
   };
 }

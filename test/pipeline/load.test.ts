@@ -106,7 +106,7 @@ describe("a key whose time comes between the start of a load and its turn", () =
       parts: [],
       askedCount: 1,
       loadedCount: 1,
-      target: { runId: before.runId, expiredKeys: before.expiredKeys },
+      target: { ids: [], runId: before.runId, expiredKeys: before.expiredKeys },
       loaded: [{ file: 0, ...part, sizeBytes: 1 }],
     };
     expect(compare(plan, found)).toEqual([]);

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Backup, Instance } from "../../shared/backup/backup.ts";
-import type { EventMap, EventType } from "../../shared/backup/event.ts";
-import { backupName } from "../../shared/backup/name.ts";
+import type { EventType } from "../../shared/backup/event.ts";
+import { backupName, serverNames } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { StatusError } from "../../shared/error.ts";
 import type { MemoryServer } from "../../shared/memory/valkey.ts";
@@ -11,7 +11,7 @@ import { log, preamble } from "../aof/files.ts";
 import { change } from "./change.ts";
 import { askKeys, patternIn, undo } from "./live.ts";
 import { fill, register } from "./registered.ts";
-import { begun, operationsOf, requested } from "./requested.ts";
+import { begun, first, operationsOf, requested } from "./requested.ts";
 import { createWorld, inbox, instanceOf, vault, type World } from "./world.ts";
 
 /** `copy` and `twin` lead to one server by two addresses. */
@@ -31,17 +31,8 @@ beforeEach(async () => {
   await requested(world, "backup.v1.requested", { instance: "orders", backupId: "nightly" });
 });
 
-/** Publishes a request and delivers its first message alone; answers its Operation. What others wait for is left to `relay`. */
-async function first<T extends EventType>(type: T, data: EventMap[T]): Promise<Operation | undefined> {
-  const before = new Set((await operationsOf(world)).map(({ name }) => name));
-  world.events.take();
-  await world.events.publish({ type, data, attributes: {} });
-  for (const message of world.events.take()) await world.deliver(message);
-  return (await operationsOf(world)).find(({ name }) => !before.has(name));
-}
-
 const restore = async (instance: string): Promise<Operation | undefined> =>
-  await first("restore.v1.requested", { instance, backup: nightly });
+  await first(world, "restore.v1.requested", { instance, backup: nightly });
 
 /** What an Operation of `twin` is told while another one writes to the server of `copy`. */
 const refusedBy = (writer: Operation | undefined) => ({
@@ -77,13 +68,13 @@ describe("one server behind two addresses", () => {
   it("is refused to files from a bucket, to a dry run and to the inbox, too", async () => {
     const writer = await restore("copy");
     const uris = [`gs://${vault}/${nightly}/0.rdb`];
-    const files = await first("restore.v1.requested", { instance: "twin", gcsSourceUris: uris });
+    const files = await first(world, "restore.v1.requested", { instance: "twin", gcsSourceUris: uris });
     expect(files?.error).toEqual(refusedBy(writer));
-    const dry = await first("restore.v1.requested", { instance: "twin", backup: nightly, dryRun: true });
+    const dry = await first(world, "restore.v1.requested", { instance: "twin", backup: nightly, dryRun: true });
     expect(dry?.error).toEqual(refusedBy(writer));
     const object = "twin/a.rdb";
     const { generation } = await world.ports.objects.create(inbox, object, once(preamble(1)), {});
-    const landed = await first("object.v1.finalized", { bucket: inbox, object, generation });
+    const landed = await first(world, "object.v1.finalized", { bucket: inbox, object, generation });
     expect(landed?.error).toEqual(refusedBy(writer));
   });
 
@@ -95,8 +86,10 @@ describe("one server behind two addresses", () => {
     const selection = await patternIn(world, "key-*");
     for (const execute of [true, false]) {
       const data = { instance: "twin", backup: nightly, selection, execute };
-      expect((await first("selection.v1.requested", data))?.error).toEqual(refusedBy(writer));
-      expect((await first("undo.v1.requested", { restore: merged.name, execute }))?.error).toEqual(refusedBy(writer));
+      expect((await first(world, "selection.v1.requested", data))?.error).toEqual(refusedBy(writer));
+      expect((await first(world, "undo.v1.requested", { restore: merged.name, execute }))?.error).toEqual(
+        refusedBy(writer),
+      );
     }
     await world.settle();
     expect((await undo(world, merged)).response).toMatchObject({ deleted: 12 });
@@ -105,14 +98,14 @@ describe("one server behind two addresses", () => {
 
   it("is refused to a restore while single keys are written into it", async () => {
     const data = { instance: "copy", backup: nightly, selection: await patternIn(world, "key-*"), execute: true };
-    const writer = await first("selection.v1.requested", data);
+    const writer = await first(world, "selection.v1.requested", data);
     expect(writer?.done).toBe(false);
     expect((await restore("twin"))?.error).toEqual(refusedBy(writer));
   });
 
   it("lets its keys expire again after an AOF was given up only once the restore of the other is through", async () => {
     await world.ports.objects.create(inbox, "dir/a.aof", once(Buffer.concat([preamble(3), log("INCR n")])), {});
-    const given = await first("restore.v1.requested", {
+    const given = await first(world, "restore.v1.requested", {
       instance: "copy",
       gcsSourceUris: [`gs://${inbox}/dir/a.aof`],
     });
@@ -153,7 +146,7 @@ describe("one server behind two addresses", () => {
 describe("one server that is registered twice", () => {
   const collections = async () => await world.ports.store.query<Backup>({ collection: "backups", group: true });
   const backUp = async (instance: string): Promise<Operation | undefined> =>
-    await first("backup.v1.requested", { instance, backupId: "half" });
+    await first(world, "backup.v1.requested", { instance, backupId: "half" });
 
   it.each([
     ["with two addresses", twinEndpoint, "twin", " under another name"],
@@ -207,7 +200,7 @@ describe("one server that is registered twice", () => {
   });
 });
 
-it("a cluster is known by any node of the shard that has slot 0, also after a failover", async () => {
+it("a cluster is known by any node of those that it was known by", async () => {
   const shard = { runId: "run", databases: {}, expiredKeys: 0, node: "a" };
   const answers = { mode: "CLUSTER" as const, shards: [{ ...shard, endpoint: copyEndpoint }], ids: ["a", "b"] };
   target.answers = answers;
@@ -215,4 +208,9 @@ it("a cluster is known by any node of the shard that has slot 0, also after a fa
   const writer = await restore("copy");
   target.answers = { ...answers, ids: ["b", "c"] };
   expect((await restore("twin"))?.error).toEqual(refusedBy(writer));
+});
+
+it("a server is not known by what makes no document's name", () => {
+  const ids = ["3f9a", "10.0.0.5:6379", "[fe80::1]:6379", "", ":6379", "..", "a/b", "__x__", "[fe80::1%eth0]:6379"];
+  expect(serverNames(ids)).toEqual(["3f9a", "10.0.0.5:6379", "[fe80::1]:6379"].map((id) => `servers/${id}`));
 });

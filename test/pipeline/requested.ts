@@ -1,4 +1,4 @@
-import type { EventType } from "../../shared/backup/event.ts";
+import type { EventMap, EventType } from "../../shared/backup/event.ts";
 import type { Operation, Verb } from "../../shared/backup/operation.ts";
 import type { World } from "./world.ts";
 
@@ -16,6 +16,19 @@ export async function begun(world: World, type: EventType, data: object): Promis
   const found = (await operationsOf(world)).find(({ name, request }) => !before.has(name) && request.type === type);
   if (found === undefined) throw new Error("no operation was begun");
   return found;
+}
+
+/** Publishes a request and delivers its first message alone; answers its Operation. What others wait for is left to `relay`. */
+export async function first<T extends EventType>(
+  world: World,
+  type: T,
+  data: EventMap[T],
+): Promise<Operation | undefined> {
+  const before = new Set((await operationsOf(world)).map(({ name }) => name));
+  world.events.take();
+  await world.events.publish({ type, data, attributes: {} });
+  for (const message of world.events.take()) await world.deliver(message);
+  return (await operationsOf(world)).find(({ name }) => !before.has(name));
 }
 
 /** Every Operation, or those of one verb. */

@@ -54,7 +54,7 @@ it("loads any file by its parts, in any order, each cut off anywhere and gone on
       const parts = partsOf([{ sizeBytes: file.length, index }], lanes);
       let plan: RestorePlan = {
         ...{ source: "file", files: [facts], parts, askedCount: 0, loadedCount: 0, loaded: [] },
-        target: { runId: "run", expiredKeys: 0 },
+        target: { ids: [], runId: "run", expiredKeys: 0 },
       };
       const valkey = createMemoryValkey();
       const byParts = valkey.start("127.0.0.1:7001");

@@ -162,6 +162,16 @@ describe("a describe", () => {
     await withPassword("FUNCTION", "FLUSH");
   });
 
+  it("knows a server by the address that its name leads to, but not over TLS, where that may be several servers'", async () => {
+    const { port } = server;
+    const named = await valkey.describe(instanceAt(`localhost:${port}`, { authSecret: "secret:sesame" }), calm());
+    expect(named.ids).toEqual(expect.arrayContaining([named.runId, `127.0.0.1:${port}`]));
+    const overTls = { ...tls, caCertificate: secured.certificate.pem };
+    const hidden = await valkey.describe(instanceAt(secured.endpoint, overTls), calm());
+    expect(hidden.ids).toContain(hidden.runId);
+    expect(hidden.ids.join(" ")).not.toContain(":");
+  });
+
   it("tells the limits that an operator has set", async () => {
     const args = ["--databases", "3", "--maxmemory", "50mb", "--maxmemory-policy", "volatile-ttl"];
     const small = await startValkey({ version: "8.0", args: [...args, "--proto-max-bulk-len", "1mb"] });

@@ -15,3 +15,12 @@ it("a cluster of 250 shards is planned: every slot once, replicas on hosts and i
   expect(new Set(seeds.map(({ endpoint }) => endpoint)).size).toBe(8);
   expect(seeds.map(({ endpoint }) => endpoint)).not.toContain(cluster.endpoint);
 });
+
+it("a cluster of 250 shards is known by eight of its nodes, the same ones whichever node is asked", async () => {
+  await using cluster = await startSimulatedCluster(250);
+  const endpoints = [cluster.endpoint, cluster.endpoint.replace("127.1.0.0", "127.2.0.9")];
+  const asked = endpoints.map((endpoint) => valkey.describe(instanceAt(endpoint, { mode: "CLUSTER" }), calm()));
+  const [one, other] = (await Promise.all(asked)).map(({ ids }) => ids);
+  expect(new Set(one).size).toBe(8);
+  expect(other).toEqual(one);
+});

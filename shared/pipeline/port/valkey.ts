@@ -1,5 +1,6 @@
 import type { Instance } from "../../backup/backup.ts";
 import type { Inspection } from "../../backup/health.ts";
+import type { ServerIdentity } from "../../backup/server-identity.ts";
 import type { Target } from "../../backup/target.ts";
 import type { DumpPiece, Exchange, Exchanged, ExchangeOptions } from "./keys.ts";
 import type { LoadOptions, LoadResult, LoadSource } from "./load.ts";
@@ -7,14 +8,9 @@ import type { Replayer, ReplayLog, ReplayMark, ReplayOptions } from "./replay.ts
 import type { Layout, ScanOptions, ShardSource, ShardTask } from "./snapshot.ts";
 
 /** What answers at an instance's endpoint. */
-export interface Server extends Target {
+export interface Server extends Target, ServerIdentity {
   /** Changes with each start of the server. */
   runId: string;
-  /**
-   * What it is known by at whatever address it was reached: a server by its run id; a cluster by the ids of all nodes that have slot 0, of
-   * which a failover takes away one. None: it does not tell.
-   */
-  ids: string[];
   databases: Record<string, { keys: number; expires: number }>;
   /** Keys that have expired since the server started. */
   expiredKeys: number;

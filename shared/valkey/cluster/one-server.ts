@@ -8,6 +8,9 @@ import { describe } from "../describe.ts";
 import { sideBySide } from "../side-by-side.ts";
 import { type SlotMap, slotMapOf } from "./slot-map.ts";
 
+/** By so many of its nodes a cluster is known. */
+const identifyingNodes = 8;
+
 /** A primary and what it tells of itself. */
 export interface DescribedNode {
   /** Its id in the cluster; absent: it is not in one. */
@@ -54,7 +57,7 @@ export function asOneServer(nodes: readonly DescribedNode[], owners: SlotMap["ow
     version,
     rdbVersion,
     runId: runIdOf(servers),
-    ids: nodes[0]?.shardIds ?? [],
+    ids: nodeIdsOf(nodes),
     mode: "CLUSTER",
     role: "PRIMARY",
     replicaCount: Math.min(...servers.map(({ replicaCount }) => replicaCount)),
@@ -78,6 +81,16 @@ export function asOneServer(nodes: readonly DescribedNode[], owners: SlotMap["ow
     })),
   };
 }
+
+/**
+ * The same few whichever node is asked: failovers, and slots that move, change nothing about them, and a node that comes or goes takes
+ * the place of one at most.
+ */
+const nodeIdsOf = (nodes: readonly DescribedNode[]): string[] =>
+  nodes
+    .flatMap(({ shardIds = [] }) => shardIds)
+    .sort()
+    .slice(0, identifyingNodes);
 
 /** Short, however many primaries there are. */
 function runIdOf(servers: readonly Server[]): string {

@@ -45,7 +45,8 @@ export function createStage() {
   async function register(id: string): Promise<void> {
     for (const { id: name, ...job } of periodicJobs)
       await ports.scheduler.put({ ...job, id: `valkeep-${name}`, timeZone: "Etc/UTC", state: "ENABLED" });
-    valkey.start("127.0.0.1:7001");
+    // By its run id and by its address: as a server that has no replicas.
+    valkey.start("127.0.0.1:7001").answers.ids = ["run", "127.0.0.1:7001"];
     const instance = instanceOf(id, "127.0.0.1:7001");
     await ports.store.commit([{ kind: "create", path: instance.name, data: instance }]);
     await run("instance.v1.changed", { instance: id });
