@@ -4,14 +4,14 @@ import type { EventMap } from "../../shared/backup/event.ts";
 import { instanceName, isUndoList, undoPrefix } from "../../shared/backup/name.ts";
 import type { Operation } from "../../shared/backup/operation.ts";
 import { undoLife } from "../../shared/backup/selection.ts";
-import type { UndoList } from "../../shared/backup/undo-list.ts";
+import type { UndoList, UndoResult } from "../../shared/backup/undo-list.ts";
 import { StatusError } from "../../shared/error.ts";
 import { idOf } from "../../shared/pipeline/change.ts";
-import type { Exchange, ExchangeOptions, ObjectInfo, Objects, Ports } from "../../shared/pipeline/ports.ts";
+import type { Exchange, ExchangeOptions, ObjectInfo, Ports } from "../../shared/pipeline/ports.ts";
 import { step, type Work } from "../../shared/pipeline/step.ts";
 import { assertFree, assertServerFree, takeServer, takeTarget } from "../../shared/pipeline/take-target.ts";
 import { exchangesOf, foreseen, nothing, plus, type Undone } from "./reversal.ts";
-import { epochOf, type LiveTarget, liveTarget } from "./target.ts";
+import { epochOf, groupSize, type LiveTarget, liveTarget } from "./target.ts";
 import { readList, resultOf } from "./undo-file.ts";
 
 /** How long one message goes on, in milliseconds. */
@@ -24,6 +24,16 @@ interface Round {
   undone: Undone;
   /** The group after which the next round goes on. */
   last?: string;
+  /** Only so many entries of that group are through. */
+  entries?: number;
+}
+
+/** What is taken back between two marks. */
+interface Piece {
+  list: UndoList;
+  /** Up to here. */
+  mark: Required<Pick<Round, "last">> & Pick<Round, "entries">;
+  isLast: boolean;
 }
 
 /** Takes back what a restore of single keys has done, its groups in the opposite order. */
@@ -58,38 +68,36 @@ export const undo = step<"undo.v1.requested", Round>({
     if (found === undefined || database === undefined) throw new StatusError("NOT_FOUND", `${restore} is gone`);
     const target = liveTarget(found, database, maxKeysPerSecond, ports, signal);
     await settled(asked, ports, signal);
-    const begun: Required<Round> | undefined = work.resume === undefined ? undefined : JSON.parse(work.resume);
-    const last = begun?.last ?? after?.group;
-    const lists = await listsOf(restore, ports);
-    const left = last === undefined ? lists : lists.filter((list) => groupOf(list) < last);
+    const begun: Round | undefined = work.resume === undefined ? undefined : JSON.parse(work.resume);
+    const from = begun ?? { last: after?.group, entries: after?.entries };
     const started = ports.clock.monotonic();
     let undone = begun?.undone ?? nothing;
-    for (const [at, list] of left.toReversed().entries()) {
+    for await (const { list, mark, isLast } of piecesOf(await listsOf(restore, ports), from, work, ports)) {
       signal.throwIfAborted();
-      undone = plus(
-        undone,
-        await undoGroup(await writtenBy(list, ports.objects), database, target, work, ports, signal),
-      );
-      const isLast = at === left.length - 1;
-      if (!isLast && ports.clock.monotonic() - started > roundTime) return { undone, last: groupOf(list) };
-      await keepCourse(work, { undone, last: groupOf(list) });
+      undone = plus(undone, await undoPiece(list, database, target, work, ports, signal));
+      if (!isLast && ports.clock.monotonic() - started > roundTime) return { undone, ...mark };
+      await keepCourse(work, { undone, ...mark });
     }
     return { undone };
   },
 
-  async commit({ data }, { undone, last }, change) {
+  async commit({ data }, { undone, last, entries }, change) {
     const { restored = 0, deleted = 0, already = 0, changed = 0 } = change.operation.response ?? {};
     const before = { restored, deleted, already, changed } as Undone;
     const response = { restore: data.restore, ...plus(before, undone) };
     if (last === undefined) return await change.end({ response });
     change.operation.response = response;
     const round = (data.after?.round ?? 0) + 1;
-    change.ask("undo.v1.requested", { ...data, after: { round, group: last } }, round);
+    change.ask(
+      "undo.v1.requested",
+      { ...data, after: { round, group: last, ...(entries !== undefined && { entries }) } },
+      round,
+    );
   },
 });
 
-/** A later attempt leaves the groups that are through alone: forced, it would take back what somebody has written since. */
-async function keepCourse(work: Work<"undo.v1.requested">, course: Required<Round>): Promise<void> {
+/** A later attempt leaves what is through alone: forced, it would take back what somebody has written since. */
+async function keepCourse(work: Work<"undo.v1.requested">, course: Round): Promise<void> {
   if (work.data.execute !== true) return;
   work.progress(0, undefined, JSON.stringify(course));
   await work.renew();
@@ -124,23 +132,48 @@ async function listsOf(restore: string, { objects, settings }: Ports): Promise<O
 }
 
 /**
- * A group as it was written, without the keys that were not. Of one that was not written to its end it is only known how it was
- * to be.
+ * What is left of the groups, the last one first, in pieces that are done well within a delivery each: a restore may have been
+ * allowed more keys a second than its undo.
  */
-async function writtenBy(found: ObjectInfo, objects: Objects): Promise<UndoList> {
-  const list = await readList(found, objects);
-  const result = await resultOf({ bucket: found.bucket, list: found.object }, objects);
-  if (result === undefined) return list;
-  const entries = list.entries.flatMap((entry, at) => {
-    const written = result.written[at] ?? undefined;
-    return written === undefined ? [] : [{ ...entry, new: written }];
+async function* piecesOf(
+  lists: readonly ObjectInfo[],
+  from: { last?: string | undefined; entries?: number | undefined },
+  { data: { maxKeysPerSecond } }: Work<"undo.v1.requested">,
+  { objects }: Ports,
+): AsyncGenerator<Piece> {
+  const size = groupSize(maxKeysPerSecond);
+  for (const found of lists.toReversed()) {
+    const last = groupOf(found);
+    const isBegun = last === from.last && from.entries !== undefined;
+    if (from.last !== undefined && last >= from.last && !isBegun) continue;
+    const list = await readList(found, objects);
+    const result = await resultOf({ bucket: found.bucket, list: found.object }, objects);
+    for (let start = isBegun ? (from.entries ?? 0) : 0; start < list.entries.length; start += size) {
+      const end = start + size;
+      const isWhole = end >= list.entries.length;
+      const mark = isWhole ? { last } : { last, entries: end };
+      yield { list: written(list, result, start, end), mark, isLast: isWhole && found === lists[0] };
+    }
+  }
+}
+
+/**
+ * Entries of a group as they were written, without the keys that were not. Of one that was not written to its end it is only known
+ * how it was to be.
+ */
+function written(list: UndoList, result: UndoResult | undefined, start: number, end: number): UndoList {
+  const entries = list.entries.slice(start, end);
+  if (result === undefined) return { ...list, entries };
+  const own = entries.flatMap((entry, at) => {
+    const state = result.written[start + at] ?? undefined;
+    return state === undefined ? [] : [{ ...entry, new: state }];
   });
-  return { ...list, entries };
+  return { ...list, entries: own };
 }
 
 const groupOf = ({ object }: ObjectInfo): string => idOf(object).replace(/\.json$/, "");
 
-async function undoGroup(
+async function undoPiece(
   list: UndoList,
   database: number,
   target: LiveTarget,

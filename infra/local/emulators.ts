@@ -1,8 +1,8 @@
-import { rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { StatusError } from "../../shared/error.ts";
 import { findJar, findJava } from "./java.ts";
 import { startProcess } from "./process.ts";
+import { replaceFolder } from "./replacement.ts";
 
 export interface EmulatorOptions {
   port: number;
@@ -66,27 +66,24 @@ export async function startPubsub(options: EmulatorOptions): Promise<Emulator> {
 
 /** Writes all documents into `folder`, whole or not at all; `startFirestore({ seedFrom: folder })` reads them. */
 export async function exportFirestore(host: string, projectId: string, folder: string): Promise<void> {
-  const fresh = `${folder}.new`;
-  await rm(fresh, { recursive: true, force: true });
-  const response = await fetch(`http://${host}/emulator/v1/projects/${projectId}:export`, {
-    method: "POST",
-    signal: AbortSignal.timeout(5_000),
-    headers: { authorization: "Bearer owner", "content-type": "application/json" },
-    body: JSON.stringify({
-      database: `projects/${projectId}/databases/(default)`,
-      export_directory: dirname(fresh),
-      export_name: basename(fresh),
-    }),
-  });
-  if (!response.ok) {
+  await replaceFolder(folder, async (draft) => {
+    const response = await fetch(`http://${host}/emulator/v1/projects/${projectId}:export`, {
+      method: "POST",
+      signal: AbortSignal.timeout(5_000),
+      headers: { authorization: "Bearer owner", "content-type": "application/json" },
+      body: JSON.stringify({
+        database: `projects/${projectId}/databases/(default)`,
+        export_directory: dirname(draft),
+        export_name: basename(draft),
+      }),
+    });
+    if (response.ok) return;
     const said = (await response.text()).slice(0, 500);
     throw new StatusError(
       "INTERNAL",
       `the Firestore emulator's export to ${folder} failed with ${response.status}: ${said}`,
     );
-  }
-  await rm(folder, { recursive: true, force: true });
-  await rename(fresh, folder);
+  });
 }
 
 /** Removes all documents of the project. */

@@ -1,8 +1,9 @@
-import { access, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { clearFirestore, type Emulator, exportFirestore, startFirestore, startPubsub } from "./emulators.ts";
 import type { Parts } from "./parts.ts";
 import { onFreePort, type PreferredPorts } from "./port.ts";
+import { finishReplacement } from "./replacement.ts";
 import { logFile } from "./services.ts";
 import { startValkey, type ValkeyServer } from "./valkey-server.ts";
 
@@ -26,10 +27,7 @@ export function startEngines({ directory, projectId, fresh, ports }: EngineOptio
   const pubsub = onFreePort(ports.pubsub, (port) => startPubsub({ port, ...log("pubsub") }));
   const firestore = onFreePort(ports.firestore, async (port) => {
     const seed = join(directory, "firestore");
-    const isThere = await access(seed).then(
-      () => true,
-      () => false,
-    );
+    const isThere = await finishReplacement(seed);
     const emulator = await startFirestore({ port, ...log("firestore"), ...(isThere ? { seedFrom: seed } : {}) });
     if (fresh) await clearFirestore(emulator.host, projectId);
     return emulator;

@@ -37,7 +37,12 @@ export function launch({ command, environment, directory, logFile }: LaunchOptio
   const tail: string[] = [];
   const listeners: ((line: string) => void)[] = [];
   const log = logFile === undefined ? undefined : createWriteStream(logFile, { flags: "a" });
-  log?.on("error", (error) => tail.push(`cannot write the log: ${error.message}`));
+  const logged = log && new Promise<void>((resolve) => log.once("close", resolve));
+  log?.on("error", (error) => {
+    tail.push(`cannot write the log: ${error.message}`);
+    // Nobody would read them any more, and the process would wait for ever to be heard.
+    for (const stream of [child.stdout, child.stderr]) stream?.resume();
+  });
   for (const stream of [child.stdout, child.stderr]) {
     if (log) stream?.pipe(log, { end: false });
     eachLine(stream, (line) => {
@@ -57,7 +62,10 @@ export function launch({ command, environment, directory, logFile }: LaunchOptio
       unguard(child.pid);
     });
     child.once("close", () => resolve());
-  }).finally(() => log?.end());
+  }).then(() => {
+    log?.end();
+    return logged;
+  });
   return { child, tail, onLine: (listener) => listeners.push(listener), gone };
 }
 

@@ -4,6 +4,7 @@ import { type Assembly, assemble, projectId, type Settings } from "./assemble.ts
 import { saveFirestore } from "./engines.ts";
 import { takeLock } from "./lock.ts";
 import { newParts } from "./parts.ts";
+import { forgetFolder } from "./replacement.ts";
 import { logFile } from "./services.ts";
 import { removeStackFile, type StackFile, writeStackFile } from "./stack-file.ts";
 
@@ -86,7 +87,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 }
 
 async function forget(directory: string): Promise<void> {
-  for (const name of ["firestore", "storage", "scheduler", "valkey", "logs"]) {
+  await forgetFolder(join(directory, "firestore"));
+  for (const name of ["storage", "scheduler", "valkey", "logs"]) {
     await rm(join(directory, name), { recursive: true, force: true });
   }
 }

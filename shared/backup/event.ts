@@ -217,14 +217,20 @@ export const events = {
   "merge.v1.requested": z.strictObject({ instance, round: z.int().min(0) }),
   /**
    * Take back what a restore of single keys has done, where nobody has changed it since, or everywhere with `force`; without
-   * `execute` only tell what that would do. A later round goes on `after` a group of keys.
+   * `execute` only tell what that would do. A later round goes on `after` a group of keys, or `after` so many of its `entries`.
    */
   "undo.v1.requested": z.strictObject({
     restore: checkedText(parseOperationName),
     force: z.boolean().optional(),
     maxKeysPerSecond,
     execute: z.boolean().optional(),
-    after: z.strictObject({ round: z.int().min(1), group: z.string().regex(/^\d{3}-\d{15}$/) }).optional(),
+    after: z
+      .strictObject({
+        round: z.int().min(1),
+        group: z.string().regex(/^\d{3}-\d{15}$/),
+        entries: z.int().min(1).optional(),
+      })
+      .optional(),
     requestId,
   }),
   /** A file landed in the inbox bucket: Cloud Storage's notification. */

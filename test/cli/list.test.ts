@@ -131,6 +131,15 @@ describe("backups list", () => {
       "orders/gone",
     ]);
   });
+  it("shows the newest first by their times, however those are written, and equal ones by their names", async () => {
+    await backup("c-second", 0, { createTime: "2026-01-01T00:00:05Z" });
+    await backup("b-half", 0, { createTime: "2026-01-01T00:00:05.500Z" });
+    await backup("a-second", 0, { createTime: "2026-01-01T00:00:05.000Z" });
+    await backup("b-second", 0, { createTime: "2026-01-01T00:00:05Z" });
+    const expected = ["orders/b-half", "orders/a-second", "orders/b-second", "orders/c-second"];
+    expect(await listed("backups", "list", "orders", "--filter=name:-second OR name:-half")).toEqual(expected);
+    expect(await listed("backups", "list", "--filter=name:-second OR name:-half")).toEqual(expected);
+  });
   it("prints with --json the same documents, whole", async () => {
     const { stdout } = await list(["backups", "list", "--filter=state!=ACTIVE", "--json"]);
     expect(JSON.parse(stdout)).toMatchObject([{ uid: "gone", totalSizeBytes: 2_000_000 }]);

@@ -1,9 +1,10 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterEach, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type ProcessOptions, type RunningProcess, startProcess } from "../../infra/local/process.ts";
 import { isRunning, until } from "./processes.ts";
 
@@ -99,14 +100,35 @@ it("says when it has ended by itself", async () => {
   expect(running.pid).toBeUndefined();
 });
 
-it("leaves both output streams in its log", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "valkeep-process-"));
-  const logFile = join(directory, "it.log");
-  const running = await start("echo oops >&2; echo up; exec sleep 60", { logFile });
-  await until(async () => (await readFile(logFile, "utf8").catch(() => "")).includes("up\n"));
-  await running.stop();
-  expect((await readFile(logFile, "utf8")).split("\n").sort()).toEqual(["", "oops", "up"]);
-  await rm(directory, { recursive: true });
+describe("its log", () => {
+  let directory: string;
+  let logFile: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), "valkeep-process-"));
+    logFile = join(directory, "it.log");
+  });
+  afterEach(async () => await rm(directory, { recursive: true }));
+
+  it("has both output streams", async () => {
+    const running = await start("echo oops >&2; echo up; exec sleep 60", { logFile });
+    await running.stop();
+    expect((await readFile(logFile, "utf8")).split("\n").sort()).toEqual(["", "oops", "up"]);
+  });
+
+  it("is written to its end before the process counts as ended", async () => {
+    execFileSync("mkfifo", [logFile]); // takes nothing before somebody reads it
+    const running = await start("echo up", { logFile });
+    const ended = running.ended.then(() => "ended");
+    expect(await Promise.race([ended, sleep(500, "still writes")])).toBe("still writes");
+    expect(await readFile(logFile, "utf8")).toBe("up\n");
+    expect(await ended).toBe("ended");
+  });
+
+  it("that cannot be written keeps the process from nothing", async () => {
+    const running = await start("echo up; seq 1 300000", { logFile: join(directory, "absent", "it.log") });
+    await running.ended;
+    expect(running.pid).toBeUndefined();
+  });
 });
 
 it("does not outlive a parent that is killed, nor does what it started", async () => {

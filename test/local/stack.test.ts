@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { access, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -130,10 +130,12 @@ describe("a running stack", { timeout }, () => {
 });
 
 describe("what a stack held", { timeout }, () => {
-  it("is there again after a stop and a start, and gone after a fresh one", async () => {
+  it("is there again after a start, though the stop was killed as it replaced what was saved, and gone after a fresh one", async () => {
     const first = await startStack({ directory, functions: false });
     await write(first);
     await first.stop();
+    await rename(join(directory, "firestore"), join(directory, "firestore.whole"));
+    await mkdir(join(directory, "firestore"));
     await expect(access(join(directory, "stack.json"))).rejects.toThrow("ENOENT");
     const second = await startStack({ directory, functions: false });
     const kept = await read(second);

@@ -1,7 +1,8 @@
 import { readdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import type { Publish } from "../../infra/local/storage/outbox.ts";
+import { until } from "./processes.ts";
 import { type Harness, harness, multipart, objectUrl, send } from "./storage-harness.ts";
 
 const hello = Buffer.from("hello");
@@ -65,7 +66,7 @@ it("says that an object was finalized, with Google's attributes and the object's
   await using server = await harness({ publish, now: () => new Date("2030-01-01T00:00:00Z") });
   await notify(server, { event_types: ["OBJECT_FINALIZE"], custom_attributes: { stack: "local" } });
   const { json } = await multipart(server.url, "orders/1.rdb", hello);
-  await vi.waitUntil(() => taken.length === 1);
+  await until(() => taken.length === 1);
   expect(taken[0]?.topic).toBe("projects/test/topics/events");
   expect(taken[0]?.attributes).toEqual({
     notificationConfig: "projects/_/buckets/bucket/notificationConfigs/1",
@@ -88,7 +89,7 @@ it("says for an overwrite what came and what went, and for a delete what went", 
   const second = (await multipart(server.url, "object", hello)).json.generation;
   await send(objectUrl(server.url, "object"), "PATCH", { body: { metadata: { a: "1" } } });
   await send(objectUrl(server.url, "object"), "DELETE");
-  await vi.waitUntil(() => taken.length === 5);
+  await until(() => taken.length === 5);
   const said = taken.map(({ attributes }) => [
     attributes.eventType,
     attributes.objectGeneration,
@@ -113,7 +114,7 @@ it("says nothing of other events, other prefixes, refused writes, or in an empty
   await multipart(server.url, "in/1", hello);
   await send(objectUrl(server.url, "in/1"), "DELETE");
   await multipart(server.url, "in/2", hello);
-  await vi.waitUntil(() => taken.length >= 2);
+  await until(() => taken.length >= 2);
   expect(taken.map(({ attributes, data }) => [attributes.objectId, data])).toEqual([
     ["in/1", ""],
     ["in/2", ""],
@@ -127,7 +128,7 @@ it("says it for composed and rewritten objects too", async () => {
   await notify(server);
   await server.client.bucket("bucket").combine(["object"], "composed");
   await server.client.bucket("bucket").file("object").copy("rewritten");
-  await vi.waitUntil(() => taken.length === 2);
+  await until(() => taken.length === 2);
   expect(taken.map(({ attributes }) => attributes.objectId)).toEqual(["composed", "rewritten"]);
 });
 
@@ -137,12 +138,12 @@ it("keeps notifications while Pub/Sub is away, and sends them in order when it i
   await notify(server);
   state.away = true;
   for (const name of ["a", "b", "c"]) await multipart(server.url, name, hello);
-  await vi.waitUntil(() => state.refused >= 2);
+  await until(() => state.refused >= 2);
   expect(await readdir(join(server.directory, "outbox"))).toHaveLength(3);
   state.away = false;
-  await vi.waitUntil(() => taken.length === 3, { timeout: 5000 });
+  await until(() => taken.length === 3);
   expect(taken.map(({ attributes }) => attributes.objectId)).toEqual(["a", "b", "c"]);
-  await vi.waitUntil(async () => (await readdir(join(server.directory, "outbox"))).length === 0);
+  await until(async () => (await readdir(join(server.directory, "outbox"))).length === 0);
 });
 
 it("keeps notifications over a restart", async () => {
@@ -154,7 +155,7 @@ it("keeps notifications over a restart", async () => {
   await send(objectUrl(server.url, "object"), "DELETE");
   state.away = false;
   await server.restart();
-  await vi.waitUntil(() => taken.length === 2, { timeout: 5000 });
+  await until(() => taken.length === 2);
   expect(taken.map(({ attributes }) => attributes.eventType)).toEqual(["OBJECT_FINALIZE", "OBJECT_DELETE"]);
 });
 
@@ -168,7 +169,7 @@ it("does not let one topic's absence hold up another", async () => {
   await notify(server, { topic: "//pubsub.googleapis.com/projects/test/topics/missing" });
   await notify(server);
   await multipart(server.url, "object", hello);
-  await vi.waitUntil(() => taken.length === 1);
+  await until(() => taken.length === 1);
 });
 
 it("stops although a publish never settles, and sends it again later", async () => {
@@ -181,7 +182,7 @@ it("stops although a publish never settles, and sends it again later", async () 
   await multipart(server.url, "object", hello);
   hangs = false;
   await server.restart();
-  await vi.waitUntil(() => taken.length === 1);
+  await until(() => taken.length === 1);
 });
 
 it.each([
@@ -192,7 +193,7 @@ it.each([
   await using server = await harness({ publish });
   await notify(server);
   const { json } = await multipart(server.url, "object", hello);
-  await vi.waitUntil(() => taken.length === 1);
+  await until(() => taken.length === 1);
   const attributes = {
     eventType: "OBJECT_FINALIZE",
     bucketId: "bucket",
@@ -205,7 +206,7 @@ it.each([
   await rename(`${pending}.half`, pending);
   await server.restart();
   await multipart(server.url, "next", hello);
-  await vi.waitUntil(() => taken.at(-1)?.attributes.objectId === "next");
+  await until(() => taken.at(-1)?.attributes.objectId === "next");
   expect(taken.map(({ attributes }) => attributes.objectId)).toEqual(
     isSent ? ["object", "object", "next"] : ["object", "next"],
   );

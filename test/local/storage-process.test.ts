@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { crc32c } from "@node-rs/crc32";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { until } from "./processes.ts";
 import { begin, clientOf, crc32cOf, kib256, multipart, objectUrl, put, send, someBytes } from "./storage-harness.ts";
 
 const main = new URL("../../infra/local/storage/main.ts", import.meta.url).pathname;
@@ -75,7 +76,7 @@ it("has every finished object and no other after kill -9 in the middle of many u
       finished.set(`${lane}/${round}`, bytes);
     }
   });
-  await vi.waitUntil(() => finished.size > 40, { timeout: 10_000 });
+  await until(() => finished.size > 40);
   await kill("SIGKILL");
   await Promise.all(uploads);
   const bucket = clientOf(await start()).bucket("bucket");
@@ -169,7 +170,7 @@ it("publishes notifications to the emulator that the environment names", async (
   const [bucket] = await clientOf(url).createBucket("bucket");
   await bucket.createNotification("events");
   const { json } = await multipart(url, "object", Buffer.from("hello"));
-  await vi.waitUntil(() => bodies.length === 1);
+  await until(() => bodies.length === 1);
   const data = Buffer.from(JSON.stringify(json)).toString("base64");
   const attributes = expect.objectContaining({ eventType: "OBJECT_FINALIZE", objectId: "object" });
   expect(bodies).toEqual([["/v1/projects/test/topics/events:publish", { messages: [{ data, attributes }] }]]);

@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
+import { until } from "./processes.ts";
 import {
   begin,
   crc32cOf,
@@ -114,9 +115,7 @@ async function sendPart(server: Harness, uri: string, bytes: Buffer, part: numbe
   socket.write(`PUT ${pathname}${search} HTTP/1.1\r\n${headers.join("\r\n")}\r\n\r\n`);
   socket.write(bytes.subarray(0, part));
   const [id = ""] = await readdir(join(server.directory, "bytes"));
-  await vi.waitUntil(async () => (await stat(join(server.directory, "bytes", id))).size >= 2 * kib256, {
-    timeout: 5000,
-  });
+  await until(async () => (await stat(join(server.directory, "bytes", id))).size >= 2 * kib256);
   return socket;
 }
 

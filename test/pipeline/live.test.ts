@@ -619,17 +619,46 @@ describe("an undo", () => {
     expect(heldBy(world)).toEqual({});
   });
 
-  it("that is forced and cut off leaves what was written since to the groups that it was through with", async () => {
+  it.each([
+    ["as it is done", true, {}],
+    ["in a dry run", false, {}],
+    ["though each message comes twice at once", true, { isTwice: true }],
+    ["though each message comes once in vain", true, { isForgetful: true }],
+  ])("goes on within a group that takes longer than a delivery, %s", async (_, execute, manner) => {
+    const many = Array.from({ length: 700 }, (__, n) => ({ name: `many:${n}`, text: "old" }));
+    world = await withLive(
+      many,
+      many.slice(0, 350).map(({ name }) => ({ name, text: "live" })),
+    );
+    const before = heldBy(world);
+    const theirs = { name: "many:600", text: "newer" };
+    writtenBetween(world, [theirs]);
+    operation = await askKeys(world, "many:*", request);
+    expect((await objectsOf(world, vault)).filter(isUndoList)).toHaveLength(1);
+    const data = { restore: operation.name, maxKeysPerSecond: 1, execute };
+    await world.events.publish({ type: "undo.v1.requested", data, attributes: {} });
+    await world.settle(manner);
+    const [undone] = await operationsOf(world, "undo");
+    expect(undone?.error).toBeUndefined();
+    expect(undone?.response).toMatchObject({ restored: 350, deleted: 349, already: 0, changed: 0 });
+    if (execute) expect(heldBy(world)).toEqual({ ...before, ...spaceOf([theirs]) });
+  });
+
+  it.each([
+    { what: "groups", restoring: 1, undoing: undefined, calls: 1 },
+    { what: "pieces of a group", restoring: undefined, undoing: 1, calls: 30 },
+  ])("that is forced and cut off leaves what was written since to the $what that it was through with", async (course) => {
+    const { restoring, undoing, calls } = course;
     const many = Array.from({ length: 60 }, (_, n) => ({ name: `many:${String(n).padStart(2, "0")}`, text: "old" }));
     world = await withLive(
       many,
       many.map(({ name }) => ({ name, text: "live" })),
     );
-    operation = await askKeys(world, "many:*", { ...request, maxKeysPerSecond: 1 });
+    operation = await askKeys(world, "many:*", { ...request, maxKeysPerSecond: restoring });
     const { exchange } = world.ports.valkey;
     const keys: string[] = [];
     world.ports.valkey.exchange = async (instance, exchanges, ...rest) => {
-      if (keys.length === 1) {
+      if (keys.length === calls) {
         world.ports.valkey.exchange = exchange;
         put(liveServer(world), [{ name: keys[0] ?? "", text: "newer" }]);
         throw new StatusError("UNAVAILABLE", "cut off");
@@ -637,7 +666,8 @@ describe("an undo", () => {
       keys.push(...exchanges.slice(0, 1).map(({ key }) => Buffer.from(key).toString()));
       return await exchange(instance, exchanges, ...rest);
     };
-    expect((await undo(world, operation, { force: true })).response).toMatchObject({ restored: 60, already: 0 });
+    const forced = { force: true, maxKeysPerSecond: undoing };
+    expect((await undo(world, operation, forced)).response).toMatchObject({ restored: 60, already: 0 });
     expect(heldBy(world)[`0:${keys[0]}`]?.text).toBe("newer");
   });
 

@@ -249,17 +249,23 @@ describe("Operations that ended more than 90 days ago", () => {
     expect(left()).toEqual(["operations/delete-89d0", "operations/delete-89d0/tasks/deletion.v1.requested"]);
   });
 
-  it("do not keep a sweep from its work where they are very many: the next one goes on", async () => {
+  it.each([
+    { seconds: 121, forgotten: 200 },
+    { seconds: 70, forgotten: 400 },
+  ])("keep a sweep from its work for two minutes where 200 take $seconds s; the next one goes on", async (slow) => {
     await ended(450, 91);
     const { store } = world.ports;
     const { query } = store;
     store.query = async <T>(of: Parameters<typeof query>[0]) => {
-      if (of.orderBy?.field === "endTime") await world.clock.advance(121_000);
+      if (of.orderBy?.field === "endTime") await world.clock.advance(1000 * slow.seconds);
       return await query<T>(of);
     };
     await sweep();
-    expect(left()).toHaveLength(2 * 250);
+    expect(left()).toHaveLength(2 * (450 - slow.forgotten));
     expect((await sweeps())[0]?.error).toBeUndefined();
+    store.query = query;
+    await sweep();
+    expect(left()).toEqual([]);
   });
 });
 

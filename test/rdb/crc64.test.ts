@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Crc64, crc64 } from "../../shared/rdb/crc64.ts";
 import { wasmCrc64 } from "../../shared/rdb/crc64-wasm.ts";
-import { seeded } from "./files.ts";
+import { seeded } from "../fixture/seeded.ts";
 
 /** The definition, bit by bit. */
 function reference(bytes: Uint8Array, previous = 0n): bigint {

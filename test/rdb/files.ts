@@ -73,17 +73,6 @@ export function* cutAt(file: Uint8Array, offsets: readonly number[]): Generator<
   }
 }
 
-/** A sequence of numbers in [0, 1) that is the same in every run (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 export function randomCuts(length: number, count: number, random: () => number): number[] {
   return Array.from({ length: count }, () => Math.floor(random() * length)).sort((a, b) => a - b);
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { StatusError } from "../../shared/error.ts";
 import { expandLzf } from "../../shared/rdb/lzf.ts";
-import { seeded } from "./files.ts";
+import { seeded } from "../fixture/seeded.ts";
 
 const expand = (block: number[], length: number): string =>
   Buffer.from(expandLzf(Uint8Array.from(block), length, 0)).toString();

@@ -7,7 +7,8 @@ import { Collector } from "../../shared/rdb/passing.ts";
 import type { Checkpoint } from "../../shared/rdb/reader.ts";
 import { records } from "../../shared/rdb/records.ts";
 import { encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
-import { cutAt, fileOfEverything, formats, randomCuts, seeded } from "./files.ts";
+import { seeded } from "../fixture/seeded.ts";
+import { cutAt, fileOfEverything, formats, randomCuts } from "./files.ts";
 
 const magics: Magic[] = ["REDIS", "VALKEY"];
 

@@ -6,7 +6,8 @@ import type { Checkpoint } from "../../shared/rdb/reader.ts";
 import { type RecordsOptions, records } from "../../shared/rdb/records.ts";
 import type { RdbSummary } from "../../shared/rdb/summary.ts";
 import { encodeLength, encodeString, type RdbItem, writeRdb } from "../../shared/rdb/writer.ts";
-import { cutAt, fileOfEverything, formats, itemsOfEverything, randomCuts, readAll, seeded } from "./files.ts";
+import { seeded } from "../fixture/seeded.ts";
+import { cutAt, fileOfEverything, formats, itemsOfEverything, randomCuts, readAll } from "./files.ts";
 import { cat, lzfOfTenAs } from "./values.ts";
 
 const magics: Magic[] = ["REDIS", "VALKEY"];

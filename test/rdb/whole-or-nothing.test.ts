@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { StatusError } from "../../shared/error.ts";
 import type { Magic } from "../../shared/rdb/family.ts";
 import { RdbReader } from "../../shared/rdb/reader.ts";
-import { cutAt, failure, fileOfEverything, formats, randomCuts, readAll, seeded } from "./files.ts";
+import { seeded } from "../fixture/seeded.ts";
+import { cutAt, failure, fileOfEverything, formats, randomCuts, readAll } from "./files.ts";
 
 const magics: Magic[] = ["REDIS", "VALKEY"];
 

@@ -1,19 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { type Address, otherNode } from "../../shared/valkey/address.ts";
+import { otherNode } from "../../shared/valkey/address.ts";
 import { readShards, readSlots } from "../../shared/valkey/cluster/map.ts";
 import type { NodeState } from "../../shared/valkey/cluster/node-state.ts";
 import { readOwnLine } from "../../shared/valkey/cluster/own-view.ts";
 import { settled } from "../../shared/valkey/cluster/shard.ts";
 import { parseInfo } from "../../shared/valkey/info.ts";
+import { addressAt } from "./address.ts";
 
-const asked: Address = {
-  host: "10.0.0.1",
-  port: 6379,
-  endpoint: "10.0.0.1:6379",
-  tls: undefined,
-  user: "default",
-  password: undefined,
-};
+const asked = addressAt("10.0.0.1");
 const node = (id: string, changes: Record<string, unknown> = {}): unknown[] =>
   Object.entries({
     ...{ id, port: 6379, ip: "10.0.0.2", endpoint: "10.0.0.2", role: "master", health: "online" },

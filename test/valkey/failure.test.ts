@@ -1,14 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { replyFailure } from "../../shared/valkey/failure.ts";
+import { addressAt } from "./address.ts";
 
-const address = {
-  host: "10.0.0.5",
-  port: 6379,
-  endpoint: "10.0.0.5:6379",
-  tls: undefined,
-  user: "default",
-  password: undefined,
-};
+const address = addressAt("10.0.0.5");
 
 describe("an error reply", () => {
   it.each([

@@ -1,15 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { Address } from "../../shared/valkey/address.ts";
 import { directionOf } from "../../shared/valkey/load/redirector.ts";
+import { addressAt } from "./address.ts";
 
-const from: Address = {
-  host: "10.0.0.5",
-  port: 6379,
-  endpoint: "10.0.0.5:6379",
-  tls: undefined,
-  user: "default",
-  password: undefined,
-};
+const from = addressAt("10.0.0.5");
 
 describe("an error reply", () => {
   it.each([
