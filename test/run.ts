@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { rehearse } from "../infra/local/emulators.ts";
 
 /** Everything that must hold: types, lint and format, then every test. The last line counts all of it. */
 const directory = mkdtempSync(join(tmpdir(), "valkeep-test-"));
@@ -20,6 +21,8 @@ for (const [command = "", ...args] of [
 ])
   counts[run(command, args) ? "passed" : "failed"]++;
 
+// The tests start the emulators some eighty times. Where that cannot be done, those that need them say why.
+await rehearse().catch(() => undefined);
 const isGreen = run("vitest", [
   "run",
   "--reporter=default",

@@ -28,6 +28,13 @@ export function copied<T>(kept: T): T {
   return copy as T;
 }
 
+/** From now on nothing of what `keepable` has made can be changed. */
+export function freeze(kept: unknown): void {
+  if (typeof kept !== "object" || kept === null || Object.isFrozen(kept)) return;
+  for (const child of Object.values(kept)) freeze(child);
+  Object.freeze(kept);
+}
+
 function assertKeepable(path: string, value: unknown, inArray: boolean): void {
   if (typeof value !== "object" || value === null) return;
   if (Array.isArray(value)) {

@@ -83,7 +83,8 @@ export function createMemoryObjects(
   function shown({ info }: Stored): ObjectInfo {
     const seconds = retentions.get(info.bucket) ?? 0;
     return {
-      ...structuredClone(info),
+      ...info,
+      metadata: { ...info.metadata },
       ...(seconds > 0 && { retentionExpirationTime: later(info.createTime, seconds) }),
       ...(holds.has(uri(info.bucket, info.object)) && { isHeld: true }),
     };

@@ -54,7 +54,8 @@ export class LeaseKeeper {
 
   /** Stops renewing and waits for a renewal under way. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    // Without a reason of ours Node would make an exception for it, with its stack.
+    this.#stopping.abort("stopped");
     await this.#loops;
     await this.#renewing.catch(() => undefined); // its caller has the error
   }

@@ -21,7 +21,10 @@ export interface CloudScheduler extends Scheduler {
 
 /** Jobs in Cloud Scheduler. A call that gets no answer within `deadlineMs`, 20 s by default, is UNAVAILABLE. */
 export function createScheduler({ endpoint, deadlineMs = 20_000, ...place }: SchedulerOptions): CloudScheduler {
-  const client = new CloudSchedulerClient({ projectId: place.projectId, ...connectionTo(endpoint) });
+  const connection = connectionTo(endpoint);
+  let made: CloudSchedulerClient | undefined;
+  // Most functions never ask it, and to make one takes 50 ms of their start.
+  const client = () => (made ??= new CloudSchedulerClient({ projectId: place.projectId, ...connection }));
   const options = { timeout: deadlineMs, maxRetries: 0 };
 
   async function call<T>(what: string, run: () => Promise<T>): Promise<T> {
@@ -44,13 +47,13 @@ export function createScheduler({ endpoint, deadlineMs = 20_000, ...place }: Sch
 
   async function update(job: Job) {
     const request = { job: toWire(place, job), updateMask: { paths: writtenFields } };
-    return (await ifThere(() => client.updateJob(request, options)))?.[0];
+    return (await ifThere(() => client().updateJob(request, options)))?.[0];
   }
 
   /** Creates the job, unless somebody else just did. */
   async function create(job: Job) {
     try {
-      return (await client.createJob({ parent: parentOf(place), job: toWire(place, job) }, options))[0];
+      return (await client().createJob({ parent: parentOf(place), job: toWire(place, job) }, options))[0];
     } catch (error) {
       if (statusOf(error) !== status.ALREADY_EXISTS) throw error;
       return update(job);
@@ -59,11 +62,11 @@ export function createScheduler({ endpoint, deadlineMs = 20_000, ...place }: Sch
 
   async function setState(name: string, state: Job["state"]): Promise<void> {
     try {
-      await (state === "PAUSED" ? client.pauseJob({ name }, options) : client.resumeJob({ name }, options));
+      await (state === "PAUSED" ? client().pauseJob({ name }, options) : client().resumeJob({ name }, options));
     } catch (error) {
       if (statusOf(error) !== status.FAILED_PRECONDITION) throw error;
       // Somebody else was quicker, maybe to the same state.
-      const [found] = await client.getJob({ name }, options);
+      const [found] = await client().getJob({ name }, options);
       if (found.state !== state) throw error;
     }
   }
@@ -71,7 +74,7 @@ export function createScheduler({ endpoint, deadlineMs = 20_000, ...place }: Sch
   return {
     get: (id) =>
       call(`reading job ${id}`, async () => {
-        const found = await ifThere(() => client.getJob({ name: nameOf(place, id) }, options));
+        const found = await ifThere(() => client().getJob({ name: nameOf(place, id) }, options));
         if (found === undefined) return undefined;
         const job = fromWire(found[0]);
         if (job !== undefined) return job;
@@ -84,19 +87,19 @@ export function createScheduler({ endpoint, deadlineMs = 20_000, ...place }: Sch
       }),
     remove: (id) =>
       call(`removing job ${id}`, async () => {
-        await ifThere(() => client.deleteJob({ name: nameOf(place, id) }, options));
+        await ifThere(() => client().deleteJob({ name: nameOf(place, id) }, options));
       }),
     list: () =>
       call("listing jobs", async () => {
-        const [jobs] = await client.listJobs({ parent: parentOf(place) }, options);
+        const [jobs] = await client().listJobs({ parent: parentOf(place) }, options);
         const ours = jobs.map(fromWire).filter((job) => job !== undefined);
         return ours.sort((a, b) => (a.id < b.id ? -1 : 1));
       }),
     run: (id) =>
       call(`running job ${id}`, async () => {
-        await client.runJob({ name: nameOf(place, id) }, options);
+        await client().runJob({ name: nameOf(place, id) }, options);
       }),
-    close: () => client.close(),
+    close: async () => await made?.close(),
   };
 }
 

@@ -56,7 +56,7 @@ export function createWorld({ borderBytes }: { borderBytes?: number } = {}) {
   const valkey = createMemoryValkey();
   const log = createMemoryLog();
   const ports = {
-    store: indexed(createMemoryStore()),
+    store: indexed(createMemoryStore({ isShared: true })),
     objects: createMemoryObjects(buckets, { chunkBytes: 64, now: () => clock.now() }),
     events,
     valkey,

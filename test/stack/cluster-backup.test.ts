@@ -36,7 +36,10 @@ afterAll(async () => {
   await Promise.all([stage?.[Symbol.asyncDispose](), cluster?.[Symbol.asyncDispose]()]);
 });
 
-/** Puts the lasting keys down, then writes others until it is stopped. What a failing node refuses is let go. */
+/**
+ * Puts the lasting keys down, then writes others until it is stopped, several hundred a second: more would only take the
+ * processors from everybody else. What a failing node refuses is let go.
+ */
 async function writing({ endpoint }: Cluster): Promise<{ stop(): Promise<void> }> {
   const [host = "", port] = endpoint.split(":");
   const client = new ClusterClient([{ host, port: Number(port) }], { redisOptions: { maxRetriesPerRequest: 1 } });
@@ -47,6 +50,7 @@ async function writing({ endpoint }: Cluster): Promise<{ stop(): Promise<void> }
     for (let n = 0; !isOver; n++) {
       await client.set(`passing:${n % 500}`, "y".repeat(100)).catch(() => undefined);
       await client.del(`passing:${(n * 7) % 500}`).catch(() => undefined);
+      if (n % 10 === 9) await sleep(10);
     }
   })();
   return {
