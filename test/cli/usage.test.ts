@@ -15,6 +15,23 @@ describe("help", () => {
     expect(stdout).toContain("--json");
   });
 
+  it.each([
+    "",
+    ...new Set(verbs.map((verb) => verb.split(" ")[0])),
+    ...verbs,
+  ])("%s --help has 80 columns", async (words) => {
+    const { stdout } = await valkeep(`${words} --help`);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  it("sets what a long flag means below it, and goes on with a long example on the next line", async () => {
+    const { stdout } = await valkeep("instances create --help");
+    const gap = " ".repeat(32);
+    expect(stdout).toContain(`  --automated-backup-config-retention=DAYS\n${gap}how long automated backups are kept,`);
+    expect(stdout).toContain(`in place of the hour: five fields, such as\n${gap}'*/15 * * * *'\n`);
+    expect(stdout).toMatch(/example:\n {2}valkeep instances create orders .*\\\n {6}--/);
+  });
+
   it.each(verbs)("the example of %s is right usage", async (verb) => {
     const command = await commands[verb]?.load();
     const store = { ...createMemoryStore(), get: () => Promise.reject(new Error("it was understood")) };
