@@ -15,9 +15,11 @@ for (const name of ["SIGINT", "SIGTERM"] as const)
     setTimeout(() => process.exit(128 + constants.signals[name]), 500).unref();
   });
 
-/** Whoever reads us (`head`) has seen enough. */
+/** Whoever reads us (`head`) has seen enough; how the command ends is told by its exit code all the same. */
 for (const stream of [process.stdout, process.stderr])
-  stream.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") process.exit(1);
+  });
 
 const exitCode = await run(process.argv.slice(2), {
   stdin: process.stdin,

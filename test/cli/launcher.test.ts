@@ -70,6 +70,15 @@ describe("the launcher", () => {
     expect([code, stderr]).toEqual([0, ""]);
   });
 
+  it("tells how it ended even if nobody reads what it says", async () => {
+    const file = join(directory, "torn.aof");
+    await writeFile(file, "*1\r\n");
+    const child = start(launcher, ["rdb", "check", file]);
+    child.stdout.destroy();
+    child.stderr.destroy();
+    expect(await once(child, "exit")).toEqual([1, null]);
+  });
+
   it("ends with 130 at Ctrl-C", async () => {
     const child = start(launcher, ["rdb", "check", "-"]);
     const outcome = ended(child);
