@@ -61,7 +61,10 @@ function showOverview(argv: string[], isJson: boolean, around: Surroundings): nu
   const unknown = argv.slice(0, isNoun ? 2 : 1).join(" ");
   const message =
     argv.length > (isNoun ? 1 : 0) ? `there is no "valkeep ${unknown.slice(0, 80)}"` : "a verb is missing";
-  return showError(new StatusError("INVALID_ARGUMENT", message), isJson, around, text);
+  // Beyond a misspelt noun stand more verbs than a screen has lines: what is wrong would scroll away.
+  const isShort = isNoun || argv.length === 0;
+  const usage = isShort ? text : "usage: valkeep NOUN VERB [flags]; valkeep --help names them";
+  return showError(new StatusError("INVALID_ARGUMENT", message), isJson, around, usage);
 }
 
 function showError(error: StatusError, isJson: boolean, { stdout, stderr }: Surroundings, usage?: string): number {

@@ -70,6 +70,9 @@ describe("wrong usage", () => {
     ["backups create orders --frobnicate", /unknown flag '--frobnicate' \(/],
     ["backups create orders --ttl", /--ttl/],
     ["backups create orders --json=yes", /--json/],
+    ["backups create orders --ttl=1d --ttl=2d", /--ttl is given twice/],
+    ["restores create --gcs-source-uris=gs://bbb/0.rdb --gcs-source-uris gs://bbb/1.rdb --to=orders", /given twice/],
+    ["backups list --limit -1", /--limit has no value; one that begins with - is given as --limit=-VALUE/],
     ["backups create Orders", /malformed instance id/],
     ["backups create ../x", /malformed instance id/],
     ["backups create instances/../x", /malformed instance id/],
@@ -132,6 +135,14 @@ describe("wrong usage", () => {
     expect(stdout).toBe("");
     expect(stderr.split("\n")[0]).toMatch(sentence);
     expect(stderr.split("\n")[1]).toMatch(/^usage: valkeep /);
+  });
+
+  it("of an unknown noun does not scroll away below all the verbs that there are", async () => {
+    const { stderr } = await valkeep("instance create orders");
+    expect(stderr.trim().split("\n")).toEqual([
+      'there is no "valkeep instance" (INVALID_ARGUMENT)',
+      "usage: valkeep NOUN VERB [flags]; valkeep --help names them",
+    ]);
   });
 
   it("is JSON on standard output with --json", async () => {
