@@ -69,6 +69,14 @@ describe("instances create", () => {
     expect(stderr).toContain("automated backups are disabled");
   });
 
+  it("says so of a schedule that is set later", async () => {
+    await valkeepOn(world, "instances create orders --endpoint=h:1");
+    const cron = "instances update orders --automated-backup-config-snapshot-window=02:00-03:00";
+    expect((await valkeepOn(world, cron)).stderr).toContain("automated backups are disabled");
+    expect((await valkeepOn(world, `${cron} --automated-backup-config-mode=enabled`)).stderr).not.toContain("disabled");
+    expect((await valkeepOn(world, cron)).stderr).not.toContain("disabled");
+  });
+
   it("says so once, however often it has to decide anew, and not of what was refused", async () => {
     const flags = "--endpoint=h:1 --fixed-frequency-schedule-start-time-hours=2 --async";
     const { store } = world.ports;
