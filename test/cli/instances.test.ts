@@ -413,6 +413,36 @@ describe("instances check", () => {
     expect([chunks, hasEnded]).toEqual([1, true]);
   });
 
+  it("has a scan end after its first keys, however slow its pace is", async () => {
+    await register({ snapshotMethod: "SCAN", maxKeysPerSecond: 1 });
+    world.valkey.start(endpoint);
+    const { scan } = world.valkey;
+    const asked: unknown[] = [];
+    world.valkey.scan = (instance, task, options, signal) => {
+      asked.push([instance.maxKeysPerSecond, options.isTimeUp()]);
+      return scan(instance, task, options, signal);
+    };
+    const { exitCode } = await valkeepOn(world, "instances check orders");
+    expect([exitCode, asked]).toEqual([0, [[undefined, true]]]);
+  });
+
+  it.each([
+    "describe",
+    "shardCount",
+    "plan",
+  ] as const)("says of Ctrl-C in %s no fault of the instance", async (call) => {
+    await register();
+    world.valkey.start(endpoint);
+    const interruption = new AbortController();
+    world.valkey[call] = async () => {
+      interruption.abort();
+      throw interruption.signal.reason;
+    };
+    const { signal } = interruption;
+    const { exitCode, stdout } = await valkeep("instances check orders", { ports: world.ports, signal });
+    expect([exitCode, stdout]).toEqual([130, ""]);
+  });
+
   it.each([
     [{ snapshotMethod: "SCAN" as const }, false, "ok", /^by SCAN, as registered, FUZZY: /],
     [{}, false, "ok", /^by replication: /],

@@ -48,6 +48,7 @@ async function probe(
   try {
     probes.push(...reached(instance, await valkey.describe(instance, signal)));
   } catch (error) {
+    signal.throwIfAborted();
     return stopped(asStatusError(error));
   }
   const rest: [Probe["name"], () => Promise<Pick<Probe, "state" | "message">>][] = [
@@ -62,10 +63,10 @@ async function probe(
     ["restore", async () => rightsText(await deniedToRestore(instance, signal))],
   ];
   for (const [name, attempt] of rest) {
-    const outcome = await attempt().catch((error) => ({
-      state: "failed" as const,
-      message: asStatusError(error).message,
-    }));
+    const outcome = await attempt().catch((error) => {
+      signal.throwIfAborted();
+      return { state: "failed" as const, message: asStatusError(error).message };
+    });
     probes.push({ name, ...outcome });
     if (outcome.state === "failed") break;
   }
