@@ -5,6 +5,7 @@ import { join } from "node:path";
 // Types are stripped and code compiled when it runs first, not at every start.
 enableCompileCache(join(import.meta.dirname, "../../.cache/compiled"));
 const { run } = await import("./run.ts");
+const { strayFailure } = await import("./stray.ts");
 
 const interruption = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const)
@@ -29,6 +30,7 @@ const exitCode = await run(process.argv.slice(2), {
   ...(process.stdout.isTTY && { columns: process.stdout.columns }),
   environment: process.env,
   signal: interruption.signal,
+  stray: strayFailure(),
 });
 
 // Google's clients keep connections open: end as soon as everything is written.

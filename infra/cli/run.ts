@@ -23,6 +23,8 @@ export interface Surroundings {
   environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C. */
   signal?: AbortSignal;
+  /** Rejects with what fails beside the command and leaves it without an end. */
+  stray?: Promise<never>;
 }
 
 /** Runs one command line, without the program's name, and answers its exit code. Never throws. */
@@ -37,7 +39,8 @@ export async function run(argv: string[], around: Surroundings): Promise<number>
     return 0;
   }
   try {
-    return (await command.run(parse(command, args), sessionOf(isJson, around))) ?? 0;
+    const running = command.run(parse(command, args), sessionOf(isJson, around));
+    return (await Promise.race(around.stray === undefined ? [running] : [running, around.stray])) ?? 0;
   } catch (error) {
     const shown = around.signal?.aborted && !(error instanceof Interrupted) ? new Interrupted("interrupted") : error;
     return showError(asStatusError(shown), isJson, around, usageLine(name, command));
