@@ -70,14 +70,19 @@ function showOverview(argv: string[], isJson: boolean, around: Surroundings): nu
   return showError(new StatusError("INVALID_ARGUMENT", message), isJson, around, usage);
 }
 
-function showError(error: StatusError, isJson: boolean, { stdout, stderr }: Surroundings, usage?: string): number {
+function showError(
+  error: StatusError,
+  isJson: boolean,
+  { stdout, stderr, columns }: Surroundings,
+  usage?: string,
+): number {
   const { code, message, offset } = error;
   const { operation, checks } = error instanceof OperationFailed ? error : {};
   const exitCode = exitCodeOf(error);
   if (isJson) stdout.write(`${JSON.stringify({ error: { code, message, offset, operation, checks } })}\n`);
   else if (error instanceof Interrupted) stderr.write(`${plain(message)}\n`);
   else {
-    if (checks !== undefined) stdout.write(`${checkTable(checks)}\n`);
+    if (checks !== undefined) stdout.write(`${checkTable(checks, columns)}\n`);
     stderr.write(`${operation === undefined ? "" : `${operation}: `}${plain(message)} (${code})\n`);
   }
   if (exitCode === 2 && usage !== undefined) stderr.write(`${usage}\n`);

@@ -5,7 +5,7 @@ import type { Server } from "../../../shared/pipeline/ports.ts";
 import { command } from "../command.ts";
 import { readInstanceId } from "../names.ts";
 import type { Connection } from "../session.ts";
-import { table } from "../table.ts";
+import { table, wrapped } from "../table.ts";
 import type { Denied } from "./permissions.ts";
 import { tryShards } from "./snapshot-trial.ts";
 import type { VolumeFound } from "./volume.ts";
@@ -32,7 +32,7 @@ export const check = command({
     if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
     const probes = await probe(found.data, connection, session.signal);
     const rows = probes.map(({ name: what, state, message }) => [what, state === "failed" ? "FAILED" : state, message]);
-    session.print(probes, table(rows));
+    session.print(probes, table(wrapped(rows, session.columns)));
     return probes.some(({ state }) => state === "failed") ? 1 : 0;
   },
 });
