@@ -93,6 +93,7 @@ describe("wrong usage", () => {
     ["backups update orders/x", /expected one of --ttl and --expire-time/],
     ["backups update orders/x --ttl=90", /--ttl: malformed duration/],
     ["backups update orders/x --expire-time=2027-02-30", /--expire-time: malformed time/],
+    ["backups hold orders/x --reason=", /^--reason: expected a reason \(/],
     ["backups export orders/x", /--gcs-bucket is missing/],
     ["backups export orders/x --gcs-bucket=gs://mine", /--gcs-bucket: malformed bucket/],
     ["backups export orders/x --gcs-bucket=mine/folder", /--gcs-bucket: malformed bucket/],
