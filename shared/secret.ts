@@ -44,28 +44,24 @@ function fromEnvironment(environment: SecretOptions["environment"], name: string
 async function fromFile(directory: string, path: string, shown: string): Promise<string> {
   if (isAbsolute(path) || path.includes("\0") || path.split(/[/\\]/).includes(".."))
     throw new StatusError("INVALID_ARGUMENT", `secret ${shown}: expected a path under the secrets directory`);
-  const [root, file] = await Promise.all([existing(directory, shown), existing(resolve(directory, path), shown)]);
+  const existing = (place: string): Promise<string> =>
+    realpath(place).catch((error) => {
+      throw unreadable(error, directory, shown);
+    });
+  const [root, file] = await Promise.all([existing(directory), existing(resolve(directory, path))]);
   if (!file.startsWith(root + sep))
     throw new StatusError("INVALID_ARGUMENT", `secret ${shown}: it leads out of the secrets directory`);
   try {
     return (await readFile(file, "utf8")).replace(/\r?\n$/, "");
   } catch (error) {
-    throw unreadable(error, shown);
+    throw unreadable(error, directory, shown);
   }
 }
 
-async function existing(path: string, shown: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    throw unreadable(error, shown);
-  }
-}
-
-function unreadable(error: unknown, shown: string): StatusError {
+function unreadable(error: unknown, directory: string, shown: string): StatusError {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (["ENOENT", "ENOTDIR", "ELOOP"].includes(code))
-    return new StatusError("NOT_FOUND", `secret ${shown}: there is no such file under the secrets directory`);
+    return new StatusError("NOT_FOUND", `secret ${shown}: there is no such file under ${directory}: put it there`);
   const hint = code === "EISDIR" ? "it is a directory" : `it cannot be read (${code})`;
   return new StatusError("FAILED_PRECONDITION", `secret ${shown}: ${hint}`);
 }

@@ -42,6 +42,10 @@ describe("a reference to a secret", () => {
     expect(await resolve(reference)).toBe(secret);
   });
 
+  it("that is not there says where it was looked for", async () => {
+    await expect(resolve("file:team/b")).rejects.toThrow(`there is no such file under ${directory}: put it there`);
+  });
+
   it.each([
     ["env:NOWHERE", "NOT_FOUND"],
     ["env:GONE", "NOT_FOUND"],

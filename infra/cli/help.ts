@@ -1,5 +1,5 @@
 import { type Command, commonFlags, type Flag } from "./command.ts";
-import { table } from "./table.ts";
+import { folded, glossary } from "./glossary.ts";
 
 /** `usage: valkeep backups create INSTANCE [flags]` */
 export function usageLine(name: string, command: Command): string {
@@ -12,13 +12,12 @@ export function usageLine(name: string, command: Command): string {
 
 /** Everything about one verb. */
 export function helpOf(name: string, summary: string, command: Command): string {
-  const positionals = Object.entries(command.positionals).map(([word, { help }]) => [`  ${word}`, help]);
-  const flags = Object.entries<Flag>({ ...command.flags, ...commonFlags }).map(([flag, { type, value, help }]) => [
-    `  --${flag}${type === "string" ? `=${value ?? "VALUE"}` : ""}`,
-    help,
-  ]);
-  return [usageLine(name, command), "", summary, "", table([...positionals, ...flags]), "", "example:"]
-    .concat(`  ${command.example}`)
+  const positionals = Object.entries(command.positionals).map(([word, { help }]) => [word, help] as const);
+  const flags = Object.entries<Flag>({ ...command.flags, ...commonFlags }).map(
+    ([flag, { type, value, help }]) => [`--${flag}${type === "string" ? `=${value ?? "VALUE"}` : ""}`, help] as const,
+  );
+  return [usageLine(name, command), "", ...folded(summary), "", glossary([...positionals, ...flags]), "", "example:"]
+    .concat(`  ${folded(command.example, 72).join(" \\\n      ")}`)
     .join("\n");
 }
 
@@ -31,8 +30,9 @@ export function overview(commands: Record<string, { summary: string; isHidden?: 
     `usage: valkeep ${noun ?? "NOUN"} VERB [flags]`,
     "",
     ...(noun === undefined ? ["Backups for Valkey that have been restored before you need them.", ""] : []),
-    table(names.map((name) => [`  ${name}`, commands[name]?.summary ?? ""])),
+    glossary(names.map((name) => [name, commands[name]?.summary ?? ""])),
     "",
-    "valkeep NOUN VERB --help tells more. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused.",
+    "valkeep NOUN VERB --help tells more.",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 130 after Ctrl-C.",
   ].join("\n");
 }

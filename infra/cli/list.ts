@@ -1,7 +1,7 @@
 import { type Cell, cellText, type TimeStyle } from "./cell.ts";
 import { type SelectionFlags, select } from "./selection.ts";
 import type { Session } from "./session.ts";
-import { fitted, table } from "./table.ts";
+import { fitted, table, wrapped } from "./table.ts";
 
 /** What is listed, and how. */
 export interface Listing<T> {
@@ -24,7 +24,7 @@ export async function printSelection<T>(session: Session, listing: Listing<T>, f
   printList(session, isFilteredAway ? `${what} match the filter` : what, selected, header, rowOf, { now });
 }
 
-/** Columns of sentences, which stand last: advice that is cut is no advice, so the terminal wraps them. */
+/** Columns of sentences, which stand last: advice that is cut is no advice, so they go on in the next line. */
 const sentences: ReadonlySet<string | undefined> = new Set(["MESSAGE", "REASON", "DETAIL"]);
 
 /** Documents as a table, or as they are with `--json`. An empty list is said on standard error. */
@@ -47,12 +47,14 @@ export function printList<T>(
  */
 function listText(header: string[], rows: Cell[][], columns: number | undefined, watched: TimeStyle): string {
   const right = new Set([...header.keys()].filter((i) => rows.some((row) => isAmount(row[i]))));
-  const text = (style: TimeStyle) =>
-    table([header, ...rows.map((row) => row.map((cell) => cellText(cell, style)))], right);
+  const lines = (style: TimeStyle) => [header, ...rows.map((row) => row.map((cell) => cellText(cell, style)))];
+  const text = (style: TimeStyle) => table(lines(style), right);
   if (columns === undefined) return text("exact");
   const wide = text(watched);
   if (fitted(wide, columns) === wide) return wide;
-  return sentences.has(header.at(-1)) ? text("minute") : fitted(text("minute"), columns);
+  return sentences.has(header.at(-1))
+    ? table(wrapped(lines("minute"), columns), right)
+    : fitted(text("minute"), columns);
 }
 
 const isAmount = (cell: Cell | undefined): boolean => typeof cell === "object" && cell.kind === "amount";

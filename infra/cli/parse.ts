@@ -22,16 +22,24 @@ export function parse(command: Command, args: string[]): Input {
 function parsed(known: Record<string, Flag>, args: string[]) {
   const options = Object.fromEntries(Object.entries(known).map(([name, { type }]) => [name, { type }]));
   try {
-    const { values, positionals } = parseArgs({ args, options, allowPositionals: true, allowNegative: true });
-    return { values: values as Record<string, string | boolean>, positionals };
+    const found = parseArgs({ args, options, allowPositionals: true, allowNegative: true, tokens: true });
+    const given = found.tokens.flatMap((token) =>
+      token.kind === "option" && token.value !== undefined ? token.name : [],
+    );
+    // The last one would win without a word, and of two files only one be restored.
+    const twice = given.find((name, i) => given.indexOf(name) !== i);
+    if (twice !== undefined) throw invalid(`--${twice} is given twice`);
+    return { values: found.values as Record<string, string | boolean>, positionals: found.positionals };
   } catch (error) {
-    throw invalid(sentenceOf(error));
+    throw error instanceof StatusError ? error : invalid(sentenceOf(error));
   }
 }
 
 /** The first sentence of Node's message: the rest tells how to hide a flag from it. */
 function sentenceOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
+  const [, flag] = /^Option '([^' ]+).*' argument is ambiguous/.exec(message) ?? [];
+  if (flag !== undefined) return `${flag} has no value; one that begins with - is given as ${flag}=-VALUE`;
   return message.split(/\. To |\.\n|\n/)[0]?.replace(/^Unknown option/, "unknown flag") ?? message;
 }
 

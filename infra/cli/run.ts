@@ -23,6 +23,8 @@ export interface Surroundings {
   environment: Readonly<Record<string, string | undefined>>;
   /** Aborted by Ctrl-C. */
   signal?: AbortSignal;
+  /** Rejects with what fails beside the command and leaves it without an end. */
+  stray?: Promise<never>;
 }
 
 /** Runs one command line, without the program's name, and answers its exit code. Never throws. */
@@ -37,7 +39,8 @@ export async function run(argv: string[], around: Surroundings): Promise<number>
     return 0;
   }
   try {
-    return (await command.run(parse(command, args), sessionOf(isJson, around))) ?? 0;
+    const running = command.run(parse(command, args), sessionOf(isJson, around));
+    return (await Promise.race(around.stray === undefined ? [running] : [running, around.stray])) ?? 0;
   } catch (error) {
     const shown = around.signal?.aborted && !(error instanceof Interrupted) ? new Interrupted("interrupted") : error;
     return showError(asStatusError(shown), isJson, around, usageLine(name, command));
@@ -61,17 +64,25 @@ function showOverview(argv: string[], isJson: boolean, around: Surroundings): nu
   const unknown = argv.slice(0, isNoun ? 2 : 1).join(" ");
   const message =
     argv.length > (isNoun ? 1 : 0) ? `there is no "valkeep ${unknown.slice(0, 80)}"` : "a verb is missing";
-  return showError(new StatusError("INVALID_ARGUMENT", message), isJson, around, text);
+  // Beyond a misspelt noun stand more verbs than a screen has lines: what is wrong would scroll away.
+  const isShort = isNoun || argv.length === 0;
+  const usage = isShort ? text : "usage: valkeep NOUN VERB [flags]; valkeep --help names them";
+  return showError(new StatusError("INVALID_ARGUMENT", message), isJson, around, usage);
 }
 
-function showError(error: StatusError, isJson: boolean, { stdout, stderr }: Surroundings, usage?: string): number {
+function showError(
+  error: StatusError,
+  isJson: boolean,
+  { stdout, stderr, columns }: Surroundings,
+  usage?: string,
+): number {
   const { code, message, offset } = error;
   const { operation, checks } = error instanceof OperationFailed ? error : {};
   const exitCode = exitCodeOf(error);
   if (isJson) stdout.write(`${JSON.stringify({ error: { code, message, offset, operation, checks } })}\n`);
   else if (error instanceof Interrupted) stderr.write(`${plain(message)}\n`);
   else {
-    if (checks !== undefined) stdout.write(`${checkTable(checks)}\n`);
+    if (checks !== undefined) stdout.write(`${checkTable(checks, columns)}\n`);
     stderr.write(`${operation === undefined ? "" : `${operation}: `}${plain(message)} (${code})\n`);
   }
   if (exitCode === 2 && usage !== undefined) stderr.write(`${usage}\n`);

@@ -1,3 +1,4 @@
+import { folded } from "./glossary.ts";
 import { plain } from "./plain.ts";
 
 /** Rows in aligned columns, two spaces apart, no spaces at the end of a line. `right`: the columns that are aligned there, from 0. */
@@ -7,6 +8,25 @@ export function table(rows: readonly (readonly string[])[], right: ReadonlySet<n
   const aligned = (cell: string, i: number): string =>
     right.has(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0);
   return shown.map((row) => row.map(aligned).join("  ").trimEnd()).join("\n");
+}
+
+/** In fewer columns a sentence is harder to read than one that the terminal wraps. */
+const narrowest = 24;
+
+/**
+ * Rows whose last cells are sentences, in more rows: on a terminal of so many columns a sentence goes on below where it began.
+ * `columns`: absent where no terminal shows them, which leaves the rows as they are.
+ */
+export function wrapped(
+  rows: readonly (readonly string[])[],
+  columns: number | undefined,
+): readonly (readonly string[])[] {
+  const before = widthsOf(rows.map((row) => row.slice(0, -1))).reduce((sum, width) => sum + width + 2, 0);
+  if (columns === undefined || columns - before < narrowest) return rows;
+  return rows.flatMap((row) => {
+    const [first = "", ...more] = folded(row.at(-1) ?? "", columns - before);
+    return [[...row.slice(0, -1), first], ...more.map((line) => [...row.slice(0, -1).map(() => ""), line])];
+  });
 }
 
 function widthsOf(rows: readonly (readonly string[])[]): number[] {

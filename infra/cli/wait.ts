@@ -34,10 +34,12 @@ export async function waitFor(name: string, { store, clock }: Ports, session: Se
     });
     if (session.signal.aborted) {
       clear(session);
-      throw new Interrupted(`${name} goes on; valkeep operations wait ${shortName(name)} waits for its end`);
+      throw new Interrupted(`${name} goes on; ${adviceFor(name)}`);
     }
   }
 }
+
+const adviceFor = (name: string): string => `valkeep operations wait ${shortName(name)} waits for its end`;
 
 /** Looks at an Operation; `undefined` while the store does not answer any more. */
 function createLook(name: string, { store, clock }: Pick<Ports, "store" | "clock">, session: Session) {
@@ -55,7 +57,11 @@ function createLook(name: string, { store, clock }: Pick<Ports, "store" | "clock
     } catch (error) {
       const { code, message } = asStatusError(error);
       const isPassing = hasAnswered && (code === "UNAVAILABLE" || code === "UNKNOWN" || code === "DEADLINE_EXCEEDED");
-      if (!isPassing || clock.monotonic() - (silentSince ?? clock.monotonic()) >= forbearance) throw error;
+      if (!isPassing) throw error;
+      if (clock.monotonic() - (silentSince ?? clock.monotonic()) >= forbearance)
+        throw new StatusError(code, `${name} may go on, nobody can look: ${message}; ${adviceFor(name)}`, {
+          cause: error,
+        });
       if (silentSince === undefined) session.say(`${name} cannot be looked at now, trying again: ${message} (${code})`);
       silentSince ??= clock.monotonic();
       return undefined;

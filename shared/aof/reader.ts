@@ -1,3 +1,4 @@
+import type { StatusError } from "../error.ts";
 import type { RdbIndex } from "../rdb/border.ts";
 import { damaged as damagedRdb } from "../rdb/damage.ts";
 import { RdbReader } from "../rdb/reader.ts";
@@ -28,6 +29,12 @@ export interface Torn {
 /** How many bytes at the end belong to no whole command. */
 export const tornBytesOf = ({ sizeBytes, log }: Torn): number => sizeBytes - (log?.endOffset ?? sizeBytes);
 
+/** The only remark that servers write, where `aof-timestamp-enabled` is set (aof.c, genAofTimestampAnnotationIfNeeded). */
+const firstRemark = Buffer.from("#TS:");
+
+/** How gzip begins. */
+const gzip = 0x1f;
+
 /** How an RDB file begins: `REDIS` or `VALKEY`. No command does. */
 const isMagic = (byte: number): boolean => byte === 0x52 || byte === 0x56;
 
@@ -44,6 +51,7 @@ export class AofReader {
   #scanner: AofScanner | undefined;
   #tally: AofTally | undefined;
   #sizeBytes = 0;
+  #isRemark = false;
   #failure: unknown;
   readonly #mayBeEmpty: boolean;
 
@@ -85,6 +93,7 @@ export class AofReader {
 
   #take(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
+    if (this.#sizeBytes < firstRemark.length) this.#look(chunk);
     if (this.#sizeBytes === 0 && isMagic(chunk[0] as number))
       this.#base = new RdbReader({ mayBeFollowed: true, borderBytes: this.#borderBytes });
     let from = 0;
@@ -98,17 +107,30 @@ export class AofReader {
     this.#scanner.write(rest);
   }
 
+  /** A script or a list of settings begins with # as well, and a server would pass over every line of it. */
+  #look(chunk: Uint8Array): void {
+    if (this.#sizeBytes === 0) this.#isRemark = chunk[0] === firstRemark[0];
+    const expected = firstRemark.subarray(this.#sizeBytes, this.#sizeBytes + chunk.length);
+    if (this.#isRemark && !expected.equals(chunk.subarray(0, expected.length))) throw foreign(firstRemark[0]);
+  }
+
   /** Commands begin here. Where they do not, it is the RDB file that is followed by something, or no such file at all. */
   #begin(rest: Uint8Array, offset: number): AofScanner {
     const first = rest[0] as number;
     if (first !== 0x2a && first !== 0x23) {
       if (offset > 0) throw damagedRdb("there are bytes after the end of the file", offset);
-      throw damagedRdb(
-        "this is no RDB file, which begins with REDIS or VALKEY and a version, and no AOF, which begins with * or #",
-        offset,
-      );
+      throw foreign(first);
     }
     this.#tally = new AofTally(offset);
     return new AofScanner(this.#tally, offset);
   }
+}
+
+/** A file that is neither, by its first byte. */
+function foreign(first: number | undefined): StatusError {
+  const rest = first === gzip ? ": it looks as if packed by gzip, unpack it first" : "";
+  return damagedRdb(
+    `this is no RDB file, which begins with REDIS or VALKEY and a version, and no AOF, which begins with * or #TS:${rest}`,
+    0,
+  );
 }

@@ -88,6 +88,12 @@ export function connectFailure(address: Address, error: NodeJS.ErrnoException): 
       { cause: error },
     );
   }
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
+    const advice = "check its spelling, and the DNS of where this runs";
+    return new StatusError("UNAVAILABLE", `the name in ${address.endpoint} has no address (${code}): ${advice}`, {
+      cause: error,
+    });
+  }
   return nobodyAnswers(address, code || error.message, error);
 }
 

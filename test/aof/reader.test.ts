@@ -168,7 +168,7 @@ describe("a reader of an AOF", () => {
     ["a SELECT of a database beyond all", "*2\r\n$6\r\nSELECT\r\n$10\r\n9999999999\r\n", 0],
     ["an EXEC without its MULTI", "*1\r\n$4\r\nEXEC\r\n", 0],
     ["a MULTI within a transaction", "*1\r\n$5\r\nMULTI\r\n*1\r\n$5\r\nmulti\r\n", 15],
-    ["a remark that has no end", `#${"x".repeat(2_000)}`, 0],
+    ["a remark that has no end", `#TS:${"1".repeat(2_000)}`, 0],
   ])("calls %s damage, wherever it is cut, and says where", (_, text, offset) => {
     const file = Buffer.concat([whole, Buffer.from(text, "latin1"), whole]);
     for (let at = 0; at <= file.length; at++)
@@ -176,6 +176,17 @@ describe("a reader of an AOF", () => {
         code: "DATA_LOSS",
         offset: whole.length + offset,
       });
+  });
+
+  it.each([
+    ["#!/bin/sh\n"],
+    ["# settings"],
+    ["#\n# of ours\n"],
+    ["#TSx\n"],
+  ])("takes no file for an AOF that begins with a remark that no server writes: %j", (text) => {
+    const file = Buffer.concat([Buffer.from(text), log("SET a 1")]);
+    for (let at = 0; at <= file.length; at++)
+      expect(failure(cutAt(file, [at])), `cut at ${at}`).toMatchObject({ code: "DATA_LOSS", offset: 0 });
   });
 
   it("calls bytes behind an RDB file that begin no command damage of that file", () => {

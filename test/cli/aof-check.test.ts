@@ -83,6 +83,15 @@ describe("rdb check of an AOF", () => {
     ]);
   });
 
+  it.each([
+    ["# settings\nport 1\n", /^this is no RDB file.* and no AOF.*#TS:$/],
+    ["\u001f\u008b\u0008", /^this is no RDB file.*packed by gzip, unpack it first$/],
+  ])("calls what is neither an RDB file nor an AOF so: %j", async (text, reason) => {
+    const { exitCode, report } = await check(Buffer.from(text, "latin1"));
+    const message: string = report.error.message;
+    expect([exitCode, message.replace("RDB file damaged at byte 0: ", "")]).toEqual([1, expect.stringMatching(reason)]);
+  });
+
   it("reads standard input", async () => {
     const { exitCode, stdout } = await valkeep("rdb check - --json", { input: whole });
     expect([exitCode, JSON.parse(stdout).commands]).toEqual([0, 2]);

@@ -69,6 +69,14 @@ describe("instances create", () => {
     expect(stderr).toContain("automated backups are disabled");
   });
 
+  it("says so of a schedule that is set later", async () => {
+    await valkeepOn(world, "instances create orders --endpoint=h:1");
+    const cron = "instances update orders --automated-backup-config-snapshot-window=02:00-03:00";
+    expect((await valkeepOn(world, cron)).stderr).toContain("automated backups are disabled");
+    expect((await valkeepOn(world, `${cron} --automated-backup-config-mode=enabled`)).stderr).not.toContain("disabled");
+    expect((await valkeepOn(world, cron)).stderr).not.toContain("disabled");
+  });
+
   it("says so once, however often it has to decide anew, and not of what was refused", async () => {
     const flags = "--endpoint=h:1 --fixed-frequency-schedule-start-time-hours=2 --async";
     const { store } = world.ports;
@@ -403,6 +411,36 @@ describe("instances check", () => {
     };
     await valkeep("instances check orders", { ports: { ...world.ports, valkey } });
     expect([chunks, hasEnded]).toEqual([1, true]);
+  });
+
+  it("has a scan end after its first keys, however slow its pace is", async () => {
+    await register({ snapshotMethod: "SCAN", maxKeysPerSecond: 1 });
+    world.valkey.start(endpoint);
+    const { scan } = world.valkey;
+    const asked: unknown[] = [];
+    world.valkey.scan = (instance, task, options, signal) => {
+      asked.push([instance.maxKeysPerSecond, options.isTimeUp()]);
+      return scan(instance, task, options, signal);
+    };
+    const { exitCode } = await valkeepOn(world, "instances check orders");
+    expect([exitCode, asked]).toEqual([0, [[undefined, true]]]);
+  });
+
+  it.each([
+    "describe",
+    "shardCount",
+    "plan",
+  ] as const)("says of Ctrl-C in %s no fault of the instance", async (call) => {
+    await register();
+    world.valkey.start(endpoint);
+    const interruption = new AbortController();
+    world.valkey[call] = async () => {
+      interruption.abort();
+      throw interruption.signal.reason;
+    };
+    const { signal } = interruption;
+    const { exitCode, stdout } = await valkeep("instances check orders", { ports: world.ports, signal });
+    expect([exitCode, stdout]).toEqual([130, ""]);
   });
 
   it.each([

@@ -70,6 +70,30 @@ describe("the launcher", () => {
     expect([code, stderr]).toEqual([0, ""]);
   });
 
+  it("tells how it ended even if nobody reads what it says", async () => {
+    const file = join(directory, "torn.aof");
+    await writeFile(file, "*1\r\n");
+    const child = start(launcher, ["rdb", "check", file]);
+    child.stdout.destroy();
+    child.stderr.destroy();
+    expect(await once(child, "exit")).toEqual([1, null]);
+  });
+
+  it.each(["schedules list", "status"])("says that there are no credentials: %s", async (line) => {
+    const project = { GOOGLE_CLOUD_PROJECT: "p", VALKEEP_LOCATION: "l" };
+    const buckets = { VALKEEP_VAULT_BUCKET: "vault", VALKEEP_INBOX_BUCKET: "inbox" };
+    // No machine's own: neither of its metadata server nor of whoever runs this.
+    const nobody = { HOME: directory, CLOUDSDK_CONFIG: directory, METADATA_SERVER_DETECTION: "none" };
+    const env = { ...environment, ...project, ...buckets, ...nobody };
+    const child = spawn(launcher, [...line.split(" "), "--json"], { env, cwd: directory });
+    const { exitCode, stdout, stderr } = await ended(child);
+    expect([exitCode, JSON.parse(stdout), stderr]).toEqual([
+      1,
+      { error: { code: "UNAUTHENTICATED", message: expect.stringMatching(/no credentials.*gcloud auth/) } },
+      "",
+    ]);
+  });
+
   it("ends with 130 at Ctrl-C", async () => {
     const child = start(launcher, ["rdb", "check", "-"]);
     const outcome = ended(child);

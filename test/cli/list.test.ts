@@ -158,6 +158,12 @@ describe("backups list", () => {
       `orders/small  ACTIVE  CHECKED       ON_DEMAND     10 B  ${created}  ${expires}`,
     ]);
   });
+  it("shows of a deleted backup when it is erased", async () => {
+    const purgeTime = timeOf(now + 24 * hour);
+    await backup("deleted", 1, { state: "DELETING", purgeTime });
+    const { stdout } = await list(["backups", "list", "--filter=name:deleted"]);
+    expect(stdout.split("\n")[1]).toMatch(new RegExp(`^orders/deleted .* ${purgeTime}$`));
+  });
   it("tells on a wide terminal how long ago, on a narrower one to the minute, and cuts what still does not fit", async () => {
     const minute = `${timeOf(now - 3 * hour)
       .slice(0, 16)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { described, plain, sizeText } from "../../infra/cli/plain.ts";
-import { table } from "../../infra/cli/table.ts";
+import { table, wrapped } from "../../infra/cli/table.ts";
 
 describe("text for people", () => {
   it("shows control characters and reordering marks as what they are", () => {
@@ -21,6 +21,16 @@ describe("text for people", () => {
       ["longest", "b", ""],
     ];
     expect(table(rows)).toBe("A        LONGER\nlongest  b");
+  });
+
+  it("goes on with a sentence below where it began, where there is room enough beside it", () => {
+    const rows = [
+      ["A", "FOUND"],
+      ["name", "a sentence that is longer than the line"],
+    ];
+    expect(table(wrapped(rows, 30))).toBe("A     FOUND\nname  a sentence that is\n      longer than the line");
+    expect(wrapped(rows, 29)).toEqual(rows);
+    expect(wrapped(rows, undefined)).toEqual(rows);
   });
 
   it("begins a description with the name, wherever the store has put it", () => {

@@ -80,6 +80,10 @@ describe("what Memorystore bills a managed backup at least", () => {
     expect([exitCode, stderr]).toEqual([0, expect.stringContaining("it lives 3 h, and Memorystore bills")]);
     expect((await valkeepOn(world, "sweep --dry-run")).stdout).toMatch(/KEEP +it expires at .*; it lives 3 h, and/);
   });
+  it("is not mentioned where the new expiry is refused", async () => {
+    const { exitCode, stderr } = await valkeepOn(world, "backups update orders/one --expire-time=2020-01-01");
+    expect([exitCode, stderr]).toEqual([3, expect.not.stringContaining("Memorystore")]);
+  });
   it("is not mentioned where it lives for long enough", async () => {
     const outcomes = [
       await valkeepOn(world, "backups update orders/one --ttl=1d"),

@@ -120,6 +120,23 @@ describe("status", () => {
     expect((await status()).stdout).toContain("watched 60 min ago: NOBODY WATCHES");
   });
 
+  it("counts what nobody works at yet apart from what runs", async () => {
+    const now = new Date(world.clock.now()).toISOString();
+    const soon = new Date(world.clock.now() + 600_000).toISOString();
+    const [later, postponed, running] = ["1", "2", "3"].map((n) =>
+      newOperation("sweep.v1.requested", {}, `sweep-${n}`, now),
+    ) as [Operation, Operation, Operation];
+    later.deadlineTime = new Date(Date.parse(later.deadlineTime) + 600_000).toISOString();
+    postponed.postponed = { until: soon, reason: "it waits" };
+    for (const data of [later, postponed, running])
+      await world.ports.store.commit([{ kind: "create", path: data.name, data }]);
+    expect((await status()).stdout).toContain("operations: 1 running, 2 waiting, 0 failed within a day");
+    const { stdout } = await valkeep("operations list --sort-by=name --json", { ports: world.ports });
+    const names: string[] = JSON.parse(stdout).map(({ name }: Operation) => name);
+    const table = (await valkeep("operations list --sort-by=name", { ports: world.ports })).stdout.split("\n");
+    expect(table[names.indexOf("operations/sweep-1") + 1]).toContain(`begins at ${soon}`);
+  });
+
   it("tells everything in JSON", async () => {
     await world.clock.advance(27 * 3_600_000);
     await world.look();

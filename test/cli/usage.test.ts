@@ -15,6 +15,23 @@ describe("help", () => {
     expect(stdout).toContain("--json");
   });
 
+  it.each([
+    "",
+    ...new Set(verbs.map((verb) => verb.split(" ")[0])),
+    ...verbs,
+  ])("%s --help has 80 columns", async (words) => {
+    const { stdout } = await valkeep(`${words} --help`);
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  it("sets what a long flag means below it, and goes on with a long example on the next line", async () => {
+    const { stdout } = await valkeep("instances create --help");
+    const gap = " ".repeat(32);
+    expect(stdout).toContain(`  --automated-backup-config-retention=DAYS\n${gap}how long automated backups are kept,`);
+    expect(stdout).toContain(`in place of the hour: five fields, such as\n${gap}'*/15 * * * *'\n`);
+    expect(stdout).toMatch(/example:\n {2}valkeep instances create orders .*\\\n {6}--/);
+  });
+
   it.each(verbs)("the example of %s is right usage", async (verb) => {
     const command = await commands[verb]?.load();
     const store = { ...createMemoryStore(), get: () => Promise.reject(new Error("it was understood")) };
@@ -53,6 +70,9 @@ describe("wrong usage", () => {
     ["backups create orders --frobnicate", /unknown flag '--frobnicate' \(/],
     ["backups create orders --ttl", /--ttl/],
     ["backups create orders --json=yes", /--json/],
+    ["backups create orders --ttl=1d --ttl=2d", /--ttl is given twice/],
+    ["restores create --gcs-source-uris=gs://bbb/0.rdb --gcs-source-uris gs://bbb/1.rdb --to=orders", /given twice/],
+    ["backups list --limit -1", /--limit has no value; one that begins with - is given as --limit=-VALUE/],
     ["backups create Orders", /malformed instance id/],
     ["backups create ../x", /malformed instance id/],
     ["backups create instances/../x", /malformed instance id/],
@@ -73,6 +93,7 @@ describe("wrong usage", () => {
     ["backups update orders/x", /expected one of --ttl and --expire-time/],
     ["backups update orders/x --ttl=90", /--ttl: malformed duration/],
     ["backups update orders/x --expire-time=2027-02-30", /--expire-time: malformed time/],
+    ["backups hold orders/x --reason=", /^--reason: expected a reason \(/],
     ["backups export orders/x", /--gcs-bucket is missing/],
     ["backups export orders/x --gcs-bucket=gs://mine", /--gcs-bucket: malformed bucket/],
     ["backups export orders/x --gcs-bucket=mine/folder", /--gcs-bucket: malformed bucket/],
@@ -115,6 +136,14 @@ describe("wrong usage", () => {
     expect(stdout).toBe("");
     expect(stderr.split("\n")[0]).toMatch(sentence);
     expect(stderr.split("\n")[1]).toMatch(/^usage: valkeep /);
+  });
+
+  it("of an unknown noun does not scroll away below all the verbs that there are", async () => {
+    const { stderr } = await valkeep("instance create orders");
+    expect(stderr.trim().split("\n")).toEqual([
+      'there is no "valkeep instance" (INVALID_ARGUMENT)',
+      "usage: valkeep NOUN VERB [flags]; valkeep --help names them",
+    ]);
   });
 
   it("is JSON on standard output with --json", async () => {

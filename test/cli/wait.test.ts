@@ -185,14 +185,16 @@ describe("waiting", () => {
     expect(stderr).toBe(`backup-1: asking the source\n${complaint}\n`);
   });
 
-  it("fails once the store has not answered for a minute", async () => {
+  it("fails once the store has not answered for a minute, and says how to go on waiting", async () => {
     const { exitCode, stderr } = await wait(
       () => undefined,
       false,
       (count) => count < 2,
     );
     expect(exitCode).toBe(1);
-    expect(stderr).toContain("the store does not answer");
+    expect(stderr).toMatch(
+      /\noperations\/backup-1 may go on, nobody can look: the store does not answer; valkeep operations wait backup-1 waits for its end \(UNAVAILABLE\)\n$/,
+    );
     expect(world.clock.monotonic()).toBeGreaterThan(60_000);
   });
 

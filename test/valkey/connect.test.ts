@@ -47,8 +47,9 @@ describe.each(Object.entries(calls))("%s", (_name, call) => {
     await expect(call(instanceAt(endpoint))).rejects.toMatchObject({ code: "UNAVAILABLE", message });
   });
 
-  it("calls a host that does not exist UNAVAILABLE", async () => {
-    await expect(call(instanceAt("no-such-host.invalid:6379"))).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  it("calls a host that does not exist UNAVAILABLE, and its name what is wrong", async () => {
+    const message = expect.stringMatching(/^the name in no-such-host\.invalid:6379 has no address \(E.*DNS/);
+    await expect(call(instanceAt("no-such-host.invalid:6379"))).rejects.toMatchObject({ code: "UNAVAILABLE", message });
   });
 
   it.each([

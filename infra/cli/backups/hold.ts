@@ -1,3 +1,4 @@
+import { StatusError } from "../../../shared/error.ts";
 import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { backupMade, conclude } from "../conclude.ts";
@@ -6,7 +7,16 @@ import { readBackupName } from "../names.ts";
 export const hold = command({
   positionals: { "INSTANCE/BACKUP": { help: "its name", read: readBackupName } },
   flags: {
-    reason: { type: "string", value: "TEXT", help: "why; shown to whoever would delete it", isRequired: true },
+    reason: {
+      type: "string",
+      value: "TEXT",
+      help: "why; shown to whoever would delete it",
+      isRequired: true,
+      read(text) {
+        if (text.trim() !== "") return text;
+        throw new StatusError("INVALID_ARGUMENT", "expected a reason");
+      },
+    },
     ...asyncFlag,
   },
   example: "valkeep backups hold orders/before-release --reason=audit-of-May",

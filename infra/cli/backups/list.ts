@@ -37,5 +37,6 @@ const rowOf = (backup: Backup): Cell[] => [
   backup.backupType,
   size(backup.totalSizeBytes),
   time(backup.createTime),
-  time(backup.expireTime),
+  // Of a deleted one its expiry says nothing any more.
+  time(backup.purgeTime ?? backup.expireTime),
 ];

@@ -39,9 +39,10 @@ export const update = command({
     if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${backup}`);
     const expireTime = time ?? later(found.createTime, ttlSeconds(ttl));
     const name = await submit(ports, "expiry.v1.requested", { backup, expireTime });
+    await conclude(name, flags.async, ports, session, backupMade);
     const short = shortLife(found, expireTime);
     if (short !== undefined) session.say(`${backup}: ${short}.`);
-    return await conclude(name, flags.async, ports, session, backupMade);
+    return undefined;
   },
 });
 

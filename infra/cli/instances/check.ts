@@ -5,7 +5,7 @@ import type { Server } from "../../../shared/pipeline/ports.ts";
 import { command } from "../command.ts";
 import { readInstanceId } from "../names.ts";
 import type { Connection } from "../session.ts";
-import { table } from "../table.ts";
+import { table, wrapped } from "../table.ts";
 import type { Denied } from "./permissions.ts";
 import { tryShards } from "./snapshot-trial.ts";
 import type { VolumeFound } from "./volume.ts";
@@ -32,7 +32,7 @@ export const check = command({
     if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
     const probes = await probe(found.data, connection, session.signal);
     const rows = probes.map(({ name: what, state, message }) => [what, state === "failed" ? "FAILED" : state, message]);
-    session.print(probes, table(rows));
+    session.print(probes, table(wrapped(rows, session.columns)));
     return probes.some(({ state }) => state === "failed") ? 1 : 0;
   },
 });
@@ -48,6 +48,7 @@ async function probe(
   try {
     probes.push(...reached(instance, await valkey.describe(instance, signal)));
   } catch (error) {
+    signal.throwIfAborted();
     return stopped(asStatusError(error));
   }
   const rest: [Probe["name"], () => Promise<Pick<Probe, "state" | "message">>][] = [
@@ -62,10 +63,10 @@ async function probe(
     ["restore", async () => rightsText(await deniedToRestore(instance, signal))],
   ];
   for (const [name, attempt] of rest) {
-    const outcome = await attempt().catch((error) => ({
-      state: "failed" as const,
-      message: asStatusError(error).message,
-    }));
+    const outcome = await attempt().catch((error) => {
+      signal.throwIfAborted();
+      return { state: "failed" as const, message: asStatusError(error).message };
+    });
     probes.push({ name, ...outcome });
     if (outcome.state === "failed") break;
   }

@@ -1,4 +1,3 @@
-import type { ScheduleFlags } from "../../../shared/backup/automated-backup.ts";
 import type { Instance } from "../../../shared/backup/backup.ts";
 import { changedExportPolicy, withExportPolicy } from "../../../shared/backup/export-policy.ts";
 import { newInstance } from "../../../shared/backup/instance.ts";
@@ -8,6 +7,7 @@ import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { conclude } from "../conclude.ts";
 import { readInstanceId } from "../names.ts";
+import { tellOfDisabled } from "./disabled.ts";
 import { exportFlags, exportSettingsOf } from "./export-flags.ts";
 import { settingFlags, settingsOf } from "./flags.ts";
 
@@ -42,13 +42,3 @@ export const create = command({
     return await conclude(name, flags.async, ports, session, () => instanceName(id));
   },
 });
-
-function tellOfDisabled(
-  { automatedBackupConfig }: Instance,
-  settings: ScheduleFlags,
-  say: (line: string) => void,
-): void {
-  if (automatedBackupConfig.automatedBackupMode === "ENABLED") return;
-  if ((settings.startTimeHours ?? settings.cron ?? settings.snapshotWindow) === undefined) return;
-  say("automated backups are disabled: --automated-backup-config-mode=enabled takes them");
-}

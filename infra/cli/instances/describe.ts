@@ -6,7 +6,7 @@ import { command } from "../command.ts";
 import { printDocument } from "../describe.ts";
 import { readInstanceId } from "../names.ts";
 import type { Session } from "../session.ts";
-import { table } from "../table.ts";
+import { table, wrapped } from "../table.ts";
 
 export const describe = command({
   positionals: { INSTANCE: { help: "its id", read: readInstanceId } },
@@ -31,7 +31,7 @@ async function printHealth(session: Session, name: string): Promise<number> {
   const found = await ports.store.get<Instance>(name);
   if (found === undefined) throw new StatusError("NOT_FOUND", `there is no ${name}`);
   const readings = health(await ports.valkey.inspect(found.data, session.signal));
-  session.print(readings, table(readings.map(rowOf)));
+  session.print(readings, table(wrapped(readings.map(rowOf), session.columns)));
   return readings.some(({ state }) => state === "CRITICAL") ? 1 : 0;
 }
 

@@ -39,7 +39,9 @@ function taskOf(shard: number, shards: Layout["shards"]): ShardTask {
 }
 
 async function methodOf(instance: Instance, task: ShardTask, valkey: Valkey, signal: AbortSignal): Promise<string> {
-  const scan = () => valkey.scan(instance, task, { isTimeUp: () => false, onEnd: () => undefined }, signal);
+  // Some keys and no more: at a slow pace it would take minutes to fill the first piece of a file.
+  const { maxKeysPerSecond: _, ...unpaced } = instance;
+  const scan = () => valkey.scan(unpaced, task, { isTimeUp: () => true, onEnd: () => undefined }, signal);
   if (instance.snapshotMethod === "SCAN") {
     await begin(scan());
     return "by SCAN, as registered, FUZZY";

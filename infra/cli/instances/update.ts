@@ -1,3 +1,4 @@
+import type { Instance } from "../../../shared/backup/backup.ts";
 import { withExportPolicy } from "../../../shared/backup/export-policy.ts";
 import { changedInstance, isReachedAnew } from "../../../shared/backup/instance.ts";
 import { instanceName } from "../../../shared/backup/name.ts";
@@ -6,6 +7,7 @@ import { submit } from "../../../shared/pipeline/submit.ts";
 import { asyncFlag, command } from "../command.ts";
 import { conclude } from "../conclude.ts";
 import { readInstanceId } from "../names.ts";
+import { tellOfDisabled } from "./disabled.ts";
 import { exportFlags, exportSettingsOf } from "./export-flags.ts";
 import { settingFlags, settingsOf } from "./flags.ts";
 import { assertIdle, registeredIn } from "./idle.ts";
@@ -33,12 +35,15 @@ export const update = command({
     if ([...Object.values(settings), ...Object.values(exporting)].every((value) => value === undefined))
       throw new StatusError("INVALID_ARGUMENT", "nothing is to be changed: give a flag");
     const { ports } = await session.connect();
+    const outcome: { instance?: Instance } = {};
     const name = await submit(ports, "instance.v1.changed", { instance: id }, async (change) => {
       const before = await registeredIn(change, id);
       const after = withExportPolicy(changedInstance(before, settings, change.now), exporting, ports.settings);
       if (isReachedAnew(before, after)) await assertIdle(change, before);
       change.put(after.name, after);
+      outcome.instance = after;
     });
+    if (outcome.instance !== undefined) tellOfDisabled(outcome.instance, settings, session.say);
     return await conclude(name, flags.async, ports, session, () => instanceName(id));
   },
 });

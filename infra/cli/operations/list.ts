@@ -1,4 +1,6 @@
+import { timeOf } from "../../../shared/backup/duration.ts";
 import type { Operation, Progress } from "../../../shared/backup/operation.ts";
+import { beginTimeOf } from "../../../shared/pipeline/identity.ts";
 import type { Doc, Query, Store } from "../../../shared/pipeline/ports.ts";
 import { type Cell, time } from "../cell.ts";
 import { command } from "../command.ts";
@@ -28,7 +30,9 @@ export const list = command({
     const limited = { ...flags, limit: flags.limit ?? usual };
     const documents = await newest(ports.store, limited, ports.clock.now());
     const header = ["OPERATION", "TARGET", "STATE", "CREATED", "ENDED"];
-    await printSelection(session, { what: "operations", documents, header, rowOf, optional }, limited);
+    const now = timeOf(ports.clock.now());
+    const row = (operation: Operation) => rowOf(operation, now);
+    await printSelection(session, { what: "operations", documents, header, rowOf: row, optional }, limited);
   },
 });
 
@@ -40,16 +44,19 @@ const optional = [
   ...optionalFields<Progress>({ doneBytes: true, totalBytes: true, resume: true }).map((field) => `progress.${field}`),
 ];
 
-function rowOf(operation: Operation): Cell[] {
+function rowOf(operation: Operation, now: string): Cell[] {
   const { name, target, createTime, endTime, done, error } = operation;
-  const state = done ? (error?.code ?? "DONE") : stateText(operation);
+  const state = done ? (error?.code ?? "DONE") : stateText(operation, now);
   return [shortName(name), target, state, time(createTime), time(endTime)];
 }
 
-/** Once its first step is through, what it waited for is over. */
-function stateText({ progress, request, postponed }: Operation): string {
+/** Once its first step is through, what it waited for is over. One may have been asked for an hour ahead: nobody works at it. */
+function stateText(operation: Operation, now: string): string {
+  const { progress, request, postponed } = operation;
   const isWaiting = postponed !== undefined && progress.step === request.type;
-  return isWaiting ? `postponed until ${postponed.until}` : `at ${progress.step}`;
+  if (isWaiting) return `postponed until ${postponed.until}`;
+  const begin = beginTimeOf(operation);
+  return begin > now ? `begins at ${begin}` : `at ${progress.step}`;
 }
 
 /** The newest ones, until as many as are wanted match; all of them where they are to be sorted otherwise. */

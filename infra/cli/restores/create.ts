@@ -77,7 +77,7 @@ export const create = command({
     if (outcome !== undefined) session.say(outcome);
     if (!flags["dry-run"] || flags.async) return await conclude(name, flags.async, ports, session);
     const operation = await waitFor(name, ports, session);
-    session.print(operation, checkTable(operation.checks ?? []));
+    session.print(operation, checkTable(operation.checks ?? [], session.columns));
     return undefined;
   },
 });

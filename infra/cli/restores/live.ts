@@ -124,7 +124,7 @@ export async function restoreKeys(
   if (outcome !== undefined) session.say(outcome);
   if (given.async) return await conclude(name, true, ports, session);
   const operation = await waitFor(name, ports, session);
-  session.print(operation, `${checkTable(operation.checks ?? [])}\n\n${countsTable(operation)}`);
+  session.print(operation, `${checkTable(operation.checks ?? [], session.columns)}\n\n${countsTable(operation)}`);
   if (!execute) session.say("nothing was written; the same with --execute does it");
   else if (Number(operation.response?.created) + Number(operation.response?.replaced) > 0)
     session.say(`for ${undoLife / 86_400} days valkeep restores undo ${shortName(name)} takes it back`);

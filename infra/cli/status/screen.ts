@@ -1,5 +1,7 @@
 import type { Finding } from "../../../shared/backup/finding.ts";
 import { severities } from "../../../shared/backup/finding.ts";
+import type { Operation } from "../../../shared/backup/operation.ts";
+import { beginTimeOf } from "../../../shared/pipeline/identity.ts";
 import { shortName } from "../names.ts";
 import { plain, sizeText } from "../plain.ts";
 import { table } from "../table.ts";
@@ -71,11 +73,21 @@ function findingLines(findings: readonly Finding[]): string[] {
 function operationLines({ running, failed, sweep, time }: Status): string[] {
   const swept = sweep === undefined ? "never" : `${span(secondsBetween(sweep.createTime, time))} ago${endText(sweep)}`;
   const shown = failed.slice(0, most.failed);
+  const waiting = running.filter((operation) => isWaiting(operation, time)).length;
+  const counts = [
+    `${running.length - waiting} running`,
+    ...(waiting > 0 ? [`${waiting} waiting`] : []),
+    `${failed.length} failed within a day`,
+  ];
   return [
-    `operations: ${running.length} running, ${failed.length} failed within a day; swept ${swept}`,
+    `operations: ${counts.join(", ")}; swept ${swept}`,
     ...shown.map(({ name, error }) => `failed    ${shortName(name)}: ${error?.message ?? ""}`),
   ];
 }
+
+/** Postponed, or asked for ahead of its time as a second look is: nobody works at it. */
+const isWaiting = (operation: Operation, now: string): boolean =>
+  beginTimeOf(operation) > now || (operation.postponed?.until ?? now) > now;
 
 const endText = ({ done, error }: NonNullable<Status["sweep"]>): string =>
   done ? (error === undefined ? "" : `, ${error.code}`) : ", still running";
