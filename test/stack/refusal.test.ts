@@ -53,7 +53,12 @@ describe("a backup", () => {
   });
 
   it("whose secret is not there is refused", async () => {
-    await refused(source, { authSecret: "file:nowhere" }, "NOT_FOUND", /there is no such file under the secrets/);
+    await refused(
+      source,
+      { authSecret: "file:nowhere" },
+      "NOT_FOUND",
+      /there is no such file under .*secrets: put it there/,
+    );
   });
 
   it("by a user who may not PSYNC fails at once, and names what the ACL lacks", async () => {
