@@ -21,8 +21,10 @@ for (const [command = "", ...args] of [
 ])
   counts[run(command, args) ? "passed" : "failed"]++;
 
-// The tests start the emulators some eighty times. Where that cannot be done, those that need them say why.
-await rehearse().catch(() => undefined);
+// The tests start the emulators some eighty times.
+await rehearse().catch((error: Error) =>
+  console.log(`the emulators start more slowly than they could: ${error.message}`),
+);
 const isGreen = run("vitest", [
   "run",
   "--reporter=default",

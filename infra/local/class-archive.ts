@@ -17,7 +17,7 @@ export async function archiveFlags(java: string, jar: string): Promise<string[]>
 
 /**
  * Makes the archive where there is none: `rehearsal` runs the program once with the flags that it is given, until it has
- * ended. Where that comes to nothing there is none: Java before 13 passes over the flags, and the cache may be read-only.
+ * ended. Throws where that comes to nothing, and leaves none: Java before 13 passes over the flags, and the cache may be read-only.
  */
 export async function makeArchive(
   java: string,
@@ -33,8 +33,9 @@ export async function makeArchive(
     // Fails if it was not written to its end, and then leaves a report in the working directory.
     await run(java, [...use(fresh), "-Xshare:on", "-cp", jar, "-version"], { cwd: dirname(archive) });
     await rename(fresh, archive);
-  } catch {
+  } catch (error) {
     await rm(fresh, { force: true });
+    throw error;
   }
 }
 

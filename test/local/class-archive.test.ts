@@ -55,7 +55,7 @@ it.each<[string, string, typeof dump]>([
   ["of a program that does not start", "exit 0", async () => Promise.reject(new Error("no"))],
 ])("an archive %s is none, and nothing of it stays", async (_, script, rehearsal) => {
   await putJava(script);
-  await makeArchive(java, jar, rehearsal);
+  await expect(makeArchive(java, jar, rehearsal)).rejects.toThrow(/no|Command failed/);
   expect(await readdir(join(directory, "classes"))).toEqual([]);
   expect(await archiveFlags(java, jar)).toEqual([]);
 });
