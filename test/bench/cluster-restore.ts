@@ -36,8 +36,8 @@ export interface ClusterRestoreOptions {
 }
 
 /**
- * Filling a cluster from a backup: by four invocations of `load` at once, by one, and by a `valkey-cli --pipe` for each node, its
- * commands routed beforehand. Plans and Tasks are the pipeline's own, made before the clock starts; what is measured is from the
+ * Filling a cluster from a backup: by four invocations of `load` at once, each in an instance of its own or all in one, by one
+ * invocation, and by a `valkey-cli --pipe` for each node, its commands routed beforehand. Plans and Tasks are the pipeline's own, made before the clock starts; what is measured is from the
  * first request at a `load`'s URL to the last answer, claim, download and commit included. Each restore is then verified by the
  * pipeline.
  */
@@ -59,14 +59,15 @@ export async function benchClusterRestore(options: ClusterRestoreOptions): Promi
     await writeRoutedCommands(readOf(site, cut, file), commands, (key) => nodeOf(cluster, slotOf(key)));
     const instances = await startLoadInstances(site, PARTS);
     closing.push(() => instances.stop());
-    const restore = (backup: string, parts: number) => restored(site, instances, backup, parts);
+    const restore = (backup: string, parts: number, among: number) => restored(site, instances, backup, parts, among);
     // Unmeasured, so that all find servers that have grown, and processes that have worked, already.
-    await restore(cut, PARTS);
+    await restore(cut, PARTS, PARTS);
     const endpoints = cluster.shards.map(({ primary }) => primary.endpoint);
     const contestants = [
       { name: "valkey-cli --pipe for each node", run: () => piped(cli, endpoints, commands, file.keys) },
-      { name: `load, ${PARTS} invocations at once`, target: 1.2, run: () => restore(cut, PARTS) },
-      { name: "load, one invocation", run: () => restore(whole, 1) },
+      { name: `load, ${PARTS} invocations, an instance each`, target: 1.2, run: () => restore(cut, PARTS, PARTS) },
+      { name: `load, ${PARTS} invocations of one instance`, target: 1.2, run: () => restore(cut, PARTS, 1) },
+      { name: "load, one invocation", run: () => restore(whole, 1, 1) },
     ];
     const contest = await compete("cluster-restore", runs, contestants, () => empty(endpoints));
     const head = `${mega(file.sizeBytes)} of RDB, ${file.keys} keys, into a cluster of ${SHARDS} shards; ${runs} runs`;
@@ -111,13 +112,19 @@ function readOf({ ports }: Site, backup: string, { generation }: BackupFile): As
 }
 
 /** Restores a backup; answers how many seconds its parts took, from the first request to the last answer. */
-async function restored(site: Site, instances: LoadInstances, backup: string, parts: number): Promise<number> {
+async function restored(
+  site: Site,
+  instances: LoadInstances,
+  backup: string,
+  parts: number,
+  among: number,
+): Promise<number> {
   const asked = { instance: "cluster", backup, maxParallelLoads: parts };
   const operation = await submit(site.ports, "restore.v1.requested", asked);
   const tasks = await planned(site, operation);
   if (tasks.length !== parts) throw new Error(`${backup} is loaded in ${tasks.length} parts, expected ${parts}`);
   const begin = performance.now();
-  await instances.deliver(tasks);
+  await instances.deliver(tasks, among);
   const seconds = (performance.now() - begin) / 1000;
   await site.ended(operation);
   return seconds;
@@ -161,6 +168,6 @@ async function empty(endpoints: readonly string[]): Promise<void> {
 const nodeOf = ({ shards }: Cluster, slot: number): number => shards.findIndex(({ lastSlot }) => slot <= lastSlot);
 
 function besideOne({ entries }: Contest): string {
-  const [, several = Number.NaN, one = Number.NaN] = entries.map(({ seconds }) => median(seconds));
-  return `${PARTS} invocations take ${(several / one).toFixed(2)} of the time of one`;
+  const [, several = Number.NaN, , one = Number.NaN] = entries.map(({ seconds }) => median(seconds));
+  return `${PARTS} invocations, an instance each, take ${(several / one).toFixed(2)} of the time of one`;
 }

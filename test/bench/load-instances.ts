@@ -11,8 +11,8 @@ import type { Site } from "./site.ts";
 
 /** Instances of the function `load` side by side, as Cloud Run starts them for messages that come at once: a process and a URL each. */
 export interface LoadInstances {
-  /** Posts each of the Tasks' messages to another one, all at once, and settles when all of them are acknowledged. */
-  deliver(tasks: readonly Doc<Task>[]): Promise<void>;
+  /** Posts the Tasks' messages all at once to so many of them, one after the other in turn, and settles when all are acknowledged. */
+  deliver(tasks: readonly Doc<Task>[], among: number): Promise<void>;
   /** The most memory that any of them has ever had. */
   peakBytes(): number;
   stop(): Promise<void>;
@@ -42,9 +42,9 @@ export async function startLoadInstances(site: Site, count: number): Promise<Loa
     throw error;
   });
   return {
-    async deliver(tasks) {
-      if (tasks.length > count) throw new Error(`there are ${count} instances of load, expected ${tasks.length}`);
-      await Promise.all(tasks.map((task, n) => post(instances[n]?.url ?? "", pushOf(task, projectId))));
+    async deliver(tasks, among) {
+      if (among > count) throw new Error(`there are ${count} instances of load, expected ${among}`);
+      await Promise.all(tasks.map((task, n) => post(instances[n % among]?.url ?? "", pushOf(task, projectId))));
     },
     peakBytes: () => Math.max(...instances.map(({ host }) => peakOf(host?.pid) ?? 0)),
     stop: () => parts.stopAll(),
