@@ -87,11 +87,12 @@ export function startFunctions(options: FunctionOptions, parts: Parts): Promise<
 /**
  * As a small instance runs a function: from the memory of a large machine V8 would derive a young generation that fills with
  * garbage first (60 to 100 MB) and an old one that is hardly ever collected (100 MB more while a restore reads), and glibc
- * an arena for each thread, 15 MB with two of them. Buffers of 64 KiB, the size in which sockets hand out bytes, go back to the system at once.
+ * an arena for each thread, 15 MB with two of them. Buffers of 64 KiB, the size in which sockets hand out bytes, are used again;
+ * larger ones go back to the system at once.
  */
 export const sparing = {
   flags: ["--max-semi-space-size=1", "--max-old-space-size=96"],
-  environment: { MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "65536" },
+  environment: { MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "131072" },
 };
 
 /** Neither has anything to finish when it is asked to end: what it answered is on disk. */
