@@ -13,6 +13,9 @@ type ValueType = "i32" | "i64";
 /** A parameter or local variable: the instructions that read it and that write it. */
 export type Local = { readonly type: ValueType; readonly get: number[]; set(value: number[]): number[] };
 
+/** How many places to shift: a number, or what reckons it. Only the lowest six bits count. */
+type Bits = number | number[];
+
 const valueTypes = { i32: 0x7f, i64: 0x7e } as const;
 
 /** The local number `index` of a function; parameters come first and every local starts as zero. */
@@ -20,23 +23,23 @@ export function local(index: number, type: ValueType): Local {
   return { type, get: [0x20, index], set: (value) => [...value, 0x21, index] };
 }
 
-/** The instructions, named for what they do; loads and stores are of 8 bytes at an address plus an offset, but for `load8`. */
+/** The instructions, named for what they do; loads and stores are of 8 bytes at an address plus an offset. */
 export const code = {
   constant32: (value: number): number[] => [0x41, ...signed(BigInt(value))],
   constant64: (value: bigint): number[] => [0x42, ...signed(BigInt.asIntN(64, value))],
   add32: (a: number[], b: number[]): number[] => [...a, ...b, 0x6a],
   subtract32: (a: number[], b: number[]): number[] => [...a, ...b, 0x6b],
+  subtract64: (a: number[], b: number[]): number[] => [...a, ...b, 0x7d],
   and32: (a: number[], b: number[]): number[] => [...a, ...b, 0x71],
   lessThan32: (a: number[], b: number[]): number[] => [...a, ...b, 0x49],
   and64: (a: number[], b: number[]): number[] => [...a, ...b, 0x83],
   xor64: (a: number[], b: number[]): number[] => [...a, ...b, 0x85],
   notZero64: (a: number[]): number[] => [...a, 0x50, 0x45],
-  shiftLeft64: (a: number[], bits: number): number[] => [...a, ...code.constant64(BigInt(bits)), 0x86],
-  shiftRightSigned64: (a: number[], bits: number): number[] => [...a, ...code.constant64(BigInt(bits)), 0x87],
-  shiftRight64: (a: number[], bits: number): number[] => [...a, ...code.constant64(BigInt(bits)), 0x88],
+  shiftLeft64: (a: number[], bits: Bits): number[] => [...a, ...places(bits), 0x86],
+  shiftRightSigned64: (a: number[], bits: Bits): number[] => [...a, ...places(bits), 0x87],
+  shiftRight64: (a: number[], bits: Bits): number[] => [...a, ...places(bits), 0x88],
   wrap: (a: number[]): number[] => [...a, 0xa7],
-  /** One byte, as a number of 64 bits. */
-  load8: (address: number[]): number[] => [...address, 0x31, 0, 0],
+  extend: (a: number[]): number[] => [...a, 0xad],
   load64: (address: number[], offset: number): number[] => [...address, 0x29, 3, ...unsigned(offset)],
   store64: (address: number[], offset: number, value: number[]): number[] => [
     ...address,
@@ -70,6 +73,7 @@ export function assemble(module: { pages: number; functions: Readonly<Record<str
   ]);
 }
 
+const places = (bits: Bits): number[] => (typeof bits === "number" ? code.constant64(BigInt(bits)) : bits);
 const section = (id: number, content: number[]): number[] => [id, ...sized(content)];
 const sized = (content: number[]): number[] => [...unsigned(content.length), ...content];
 const vector = (items: number[][]): number[] => [...unsigned(items.length), ...items.flat()];
