@@ -24,6 +24,9 @@ const SHARDS = 3;
 /** Into how many parts the file is cut, each of them loaded by an instance of its own. */
 const PARTS = 4;
 
+/** How long what has planned a restore may still be at work. */
+const PLAN_REST_MS = 500;
+
 /** What a function's memory must stay below. */
 const MEMORY_BYTES = 256e6;
 
@@ -123,6 +126,8 @@ async function restored(
   const operation = await submit(site.ports, "restore.v1.requested", asked);
   const tasks = await planned(site, operation);
   if (tasks.length !== parts) throw new Error(`${backup} is loaded in ${tasks.length} parts, expected ${parts}`);
+  // The step that has planned them is seen before it is over.
+  await sleep(PLAN_REST_MS);
   const begin = performance.now();
   await instances.deliver(tasks, among);
   const seconds = (performance.now() - begin) / 1000;
