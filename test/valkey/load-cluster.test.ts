@@ -132,8 +132,7 @@ describe("a load into a cluster", () => {
   });
 
   it("feeds the other nodes while one of them takes nothing", async () => {
-    // What waits for the slow one is less than all nodes may have together.
-    const many = await randomKeys(9_000, 1_000);
+    const many = await randomKeys(15_000, 1_000);
     const [one = "", two = "", slow = ""] = primariesOf(cluster);
     await send(slow, ["CLIENT", "PAUSE", 60_000, "WRITE"]);
     const loading = loadInto(cluster, many);
