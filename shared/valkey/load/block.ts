@@ -3,12 +3,8 @@ import type { Span } from "./watermark.ts";
 
 /** What one write to the socket carries; larger blocks bring no speed. */
 const MOST_BLOCK_BYTES = 256 * 1024;
-/**
- * All commands that are filled in, queued or unanswered: what a single server needs, what each of several does, and what any number
- * may have. More brings nothing, and V8 marks its whole heap each time that some megabytes of them have come.
- */
-const LEAST_BYTES = 6 * 1024 * 1024;
-const BYTES_PER_NODE = 2 * 1024 * 1024;
+/** All commands that are filled in, queued or unanswered: what a single server needs, and what any number may have. */
+const BYTES_PER_NODE = 6 * 1024 * 1024;
 const MOST_BYTES = 32 * 1024 * 1024;
 
 /** The value of a command that no block can hold: it is read from the file while it is sent. */
@@ -50,7 +46,7 @@ export class BlockPool {
   #used = 0;
 
   constructor(nodes: number, gate: Gate) {
-    this.#limit = Math.min(MOST_BYTES, Math.max(LEAST_BYTES, nodes * BYTES_PER_NODE));
+    this.#limit = Math.min(MOST_BYTES, nodes * BYTES_PER_NODE);
     this.blockBytes = Math.min(MOST_BLOCK_BYTES, Math.floor(this.#limit / (4 * nodes)));
     this.#roundBytes = nodes * this.blockBytes;
     this.#gate = gate;
